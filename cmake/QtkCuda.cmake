@@ -1,0 +1,23 @@
+# QTK_CUDA: AUTO builds the CUDA kernels where nvcc is found, ON requires it, OFF leaves them out.
+# CMake 3.25 does not know CUDA C++20, hence the explicit flag.
+set(QTK_CUDA "AUTO" CACHE STRING "Build CUDA kernels: AUTO, ON or OFF")
+set_property(CACHE QTK_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(QTK_CUDA_ARCHITECTURES "90a" CACHE STRING "CUDA architectures, as CMake spells them")
+
+set(QTK_HAS_CUDA OFF)
+if(NOT QTK_CUDA STREQUAL "OFF")
+  find_program(QTK_NVCC nvcc HINTS /usr/local/cuda/bin ENV CUDA_HOME PATH_SUFFIXES bin)
+  if(QTK_NVCC)
+    set(CMAKE_CUDA_COMPILER ${QTK_NVCC})
+    set(CMAKE_CUDA_ARCHITECTURES ${QTK_CUDA_ARCHITECTURES})
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+    enable_language(CUDA)
+    find_package(CUDAToolkit 13.0 REQUIRED)
+    set(QTK_HAS_CUDA ON)
+    message(STATUS "qtk: CUDA kernels for ${QTK_CUDA_ARCHITECTURES} with ${QTK_NVCC}")
+  elseif(QTK_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "QTK_CUDA=ON but nvcc was not found; put it on PATH or set CUDA_HOME")
+  else()
+    message(STATUS "qtk: no nvcc, building for the CPU only")
+  endif()
+endif()

@@ -1,0 +1,14 @@
+# Installs the SDK so that find_package(qtk) brings qtk::core, qtk::testing and qtk_add_plugin.
+include(CMakePackageConfigHelpers)
+install(TARGETS qtk_core EXPORT qtkTargets LIBRARY DESTINATION lib)
+install(TARGETS qtk_headers qtk_testing EXPORT qtkTargets)
+install(EXPORT qtkTargets NAMESPACE qtk:: DESTINATION lib/cmake/qtk)
+install(DIRECTORY core/include/qtk DESTINATION include)
+install(FILES ${PROJECT_BINARY_DIR}/include/qtk/version.hpp DESTINATION include/qtk)
+configure_package_config_file(cmake/qtkConfig.cmake.in ${PROJECT_BINARY_DIR}/qtkConfig.cmake
+  INSTALL_DESTINATION lib/cmake/qtk)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/qtkConfigVersion.cmake
+  VERSION ${QTK_API_MAJOR}.${QTK_API_MINOR} COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/qtkConfig.cmake ${PROJECT_BINARY_DIR}/qtkConfigVersion.cmake
+  cmake/QtkTorch.cmake cmake/QtkCuda.cmake cmake/QtkPlugin.cmake cmake/plugin_exports.map
+  DESTINATION lib/cmake/qtk)

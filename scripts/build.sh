@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Configures once and builds everything. Usage: build.sh BUILD_DIR PRESET JOBS
+set -euo pipefail
+cd "$(dirname "$0")/.."
+readonly build=$1 preset=$2 jobs=$3
+export PATH="$PATH:/usr/local/cuda/bin"
+if [ ! -f "$build/build.ninja" ]; then
+  echo "build: configuring $build (preset $preset)"
+  cmake --preset "$preset" -B "$build" >"/tmp/qtk-configure.$$" 2>&1 || {
+    cat "/tmp/qtk-configure.$$"; exit 1; }
+  rm -f "/tmp/qtk-configure.$$"
+fi
+echo "build: compiling with $jobs jobs"
+NINJA_STATUS='build: [%f/%t %es] ' cmake --build "$build" -j "$jobs"
