@@ -1,8 +1,10 @@
 #include "base/device.hpp"
 
 #include <qtk/runtime/error.hpp>
+#include <qtk/runtime/stream.hpp>
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 
@@ -37,6 +39,11 @@ c10::Device open_device(std::string_view name) {
   } catch (const c10::Error&) {
     throw ConfigError("unknown device '" + std::string(name) + "'", "use auto, cpu, cuda or cuda:<number>");
   }
+}
+
+void* current_stream(c10::Device device) {
+  if (!device.is_cuda()) return nullptr;
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
 }
 
 bool cuda_is_available() { return cuda_obstacle().empty(); }
