@@ -1,10 +1,10 @@
 #include "base/atomic_file.hpp"
 #include "base/hash.hpp"
 #include "base/mapped_file.hpp"
+#include "temporary_folder.hpp"
 
 #include <qtk/runtime/error.hpp>
 
-#include "temporary_folder.hpp"
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 

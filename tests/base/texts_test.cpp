@@ -15,10 +15,12 @@ TEST(NearestName, FindsTheIntendedNameAndNothingForStrangers) {
   const struct {
     const char* written;
     const char* nearest;
-  } cases[] = {{"hesita", "hestia"}, {"grup_size", "group_size"}, {"bit", "bits"},
-               {"symetric", "symmetric"}, {"zzzzzz", ""}, {"", ""}};
+  } cases[] = {{"hesita", "hestia"}, {"grup_size", "group_size"},
+               {"bit", "bits"},      {"symetric", "symmetric"},
+               {"zzzzzz", ""},       {"", ""}};
 
-  for (const auto& [written, nearest] : cases) EXPECT_EQ(nearest_name(written, known), nearest) << written;
+  for (const auto& [written, nearest] : cases)
+    EXPECT_EQ(nearest_name(written, known), nearest) << written;
 }
 
 TEST(NearestName, AnEndlessNameCostsNothing) {
@@ -41,7 +43,9 @@ TEST(Check, NamesValuesAndExpression) {
     QTK_CHECK(rows % 2 == 0, "rows must be even, got ", rows);
     FAIL() << "expected an Error";
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()).find("rows must be even, got 3 [rows % 2 == 0 is false at texts_test.cpp:"), 0u);
+    EXPECT_EQ(std::string(error.what())
+                  .find("rows must be even, got 3 [rows % 2 == 0 is false at texts_test.cpp:"),
+              0u);
     EXPECT_EQ(error.code(), ExitCode::kFailed);
   }
 }

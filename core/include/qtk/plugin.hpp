@@ -1,6 +1,8 @@
-// The one include of a plugin. A plugin is a struct of options, a class that implements one of the five interfaces, and
+// The one include of a plugin. A plugin is a struct of options, a class that implements one of the
+// five interfaces, and
 //
-//   QTK_PLUGIN(Quantizer, Rtn, RtnOptions, .name = "rtn", .version = "0.1.0", .summary = "Round to nearest")
+//   QTK_PLUGIN(Quantizer, Rtn, RtnOptions, .name = "rtn", .version = "0.1.0", .summary = "Round to
+//   nearest")
 //
 // at the end of its file. The class is constructed from (options) or (options, RunContext&).
 #pragma once
@@ -60,13 +62,20 @@ namespace qtk::detail {
 
 template <class Interface>
 constexpr const char* kind_of() {
-  if constexpr (std::is_same_v<Interface, Quantizer>) return "quantizer";
-  else if constexpr (std::is_same_v<Interface, Scheduler>) return "scheduler";
-  else if constexpr (std::is_same_v<Interface, Estimator>) return "estimator";
-  else if constexpr (std::is_same_v<Interface, SearchStrategy>) return "search";
-  else if constexpr (std::is_same_v<Interface, Compressor>) return "comm";
-  else static_assert(!sizeof(Interface*), "QTK_PLUGIN: the first argument is Quantizer, Scheduler, Estimator, "
-                                          "SearchStrategy or Compressor");
+  if constexpr (std::is_same_v<Interface, Quantizer>)
+    return "quantizer";
+  else if constexpr (std::is_same_v<Interface, Scheduler>)
+    return "scheduler";
+  else if constexpr (std::is_same_v<Interface, Estimator>)
+    return "estimator";
+  else if constexpr (std::is_same_v<Interface, SearchStrategy>)
+    return "search";
+  else if constexpr (std::is_same_v<Interface, Compressor>)
+    return "comm";
+  else
+    static_assert(!sizeof(Interface*),
+                  "QTK_PLUGIN: the first argument is Quantizer, Scheduler, Estimator, "
+                  "SearchStrategy or Compressor");
 }
 
 /// The manifest: one "key=value" line each, ended by a zero byte.
@@ -75,8 +84,8 @@ struct Manifest {
   char text[N] = {};
 };
 
-constexpr std::string_view kManifestKeys[] = {"qtk_manifest=1\nkind=", "\nname=", "\nversion=",
-                                              "\nsummary=", "\npaper=", "\nbuild="};
+constexpr std::string_view kManifestKeys[] = {
+    "qtk_manifest=1\nkind=", "\nname=", "\nversion=", "\nsummary=", "\npaper=", "\nbuild="};
 
 template <std::size_t Count>
 constexpr std::size_t manifest_size(const std::string_view (&values)[Count]) {
@@ -116,7 +125,8 @@ void contain(PluginFailure* failure, Body&& body) noexcept {
     copy_text(error.what(), failure->sentence, sizeof failure->sentence);
   } catch (...) {
     failure->code = static_cast<int>(ExitCode::kFailed);
-    copy_text("threw something that is not a std::exception", failure->sentence, sizeof failure->sentence);
+    copy_text("threw something that is not a std::exception", failure->sentence,
+              sizeof failure->sentence);
   }
 }
 
@@ -139,10 +149,12 @@ PluginDescriptor describe_plugin(const PluginInfo& info) {
       .fingerprint = QTK_FINGERPRINT,
       .kind = kind_of<Interface>(),
       .info = info,
-      .options = [](OptionTable* out, PluginFailure* failure) noexcept {
-        contain(failure, [&] { *out = option_table<Options>(); });
-      },
-      .create = [](const OptionValues* values, RunContext* context, PluginFailure* failure) noexcept -> void* {
+      .options =
+          [](OptionTable* out, PluginFailure* failure) noexcept {
+            contain(failure, [&] { *out = option_table<Options>(); });
+          },
+      .create = [](const OptionValues* values, RunContext* context,
+                   PluginFailure* failure) noexcept -> void* {
         Interface* object = nullptr;
         contain(failure, [&] { object = construct<Interface, Class, Options>(*values, *context); });
         return object;
@@ -159,37 +171,45 @@ PluginDescriptor describe_plugin(const PluginInfo& info) {
 #define QTK_DETAIL_MANIFEST
 #else
 #define QTK_DETAIL_ENTRY qtk_plugin_v1
-#define QTK_DETAIL_MANIFEST                                                                                     \
-  extern "C" {                                                                                                  \
-  QTK_API extern const ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> qtk_manifest_v1; \
-  __attribute__((section(".qtk_manifest"), used))                                                               \
-  constexpr ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> qtk_manifest_v1 =        \
-      ::qtk::detail::make_manifest<::qtk::detail::manifest_size(qtk_manifest_values)>(qtk_manifest_values);     \
+#define QTK_DETAIL_MANIFEST                                                                       \
+  extern "C" {                                                                                    \
+  QTK_API extern const ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> \
+      qtk_manifest_v1;                                                                            \
+  __attribute__((                                                                                 \
+      section(".qtk_manifest"),                                                                   \
+      used)) constexpr ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> \
+      qtk_manifest_v1 =                                                                           \
+          ::qtk::detail::make_manifest<::qtk::detail::manifest_size(qtk_manifest_values)>(        \
+              qtk_manifest_values);                                                               \
   }
 #endif
 #ifdef QTK_PLUGIN_NAME
-#define QTK_DETAIL_SAME_AS_CMAKE                                                             \
-  static_assert(std::string_view(qtk_plugin_info.name) == QTK_PLUGIN_NAME,                   \
-                "QTK_PLUGIN: .name differs from the name given to qtk_add_plugin");          \
-  static_assert(std::string_view(qtk_manifest_values[0]) == QTK_PLUGIN_KIND,                 \
+#define QTK_DETAIL_SAME_AS_CMAKE                                                    \
+  static_assert(std::string_view(qtk_plugin_info.name) == QTK_PLUGIN_NAME,          \
+                "QTK_PLUGIN: .name differs from the name given to qtk_add_plugin"); \
+  static_assert(std::string_view(qtk_manifest_values[0]) == QTK_PLUGIN_KIND,        \
                 "QTK_PLUGIN: the interface does not belong to the KIND given to qtk_add_plugin");
 #else
 #define QTK_DETAIL_SAME_AS_CMAKE
 #endif
 
-#define QTK_PLUGIN(Interface, Class, Options, ...)                                                            \
-  namespace {                                                                                                 \
-  constexpr ::qtk::PluginInfo qtk_plugin_info{__VA_ARGS__};                                                   \
-  constexpr std::string_view qtk_manifest_values[] = {                                                        \
-      ::qtk::detail::kind_of<::qtk::Interface>(), qtk_plugin_info.name,  qtk_plugin_info.version,             \
-      qtk_plugin_info.summary,                    qtk_plugin_info.paper, QTK_FINGERPRINT};                    \
-  static_assert(qtk_plugin_info.name[0] && qtk_plugin_info.version[0] && qtk_plugin_info.summary[0],          \
-                "QTK_PLUGIN: .name, .version and .summary must not be empty");                                \
-  QTK_DETAIL_SAME_AS_CMAKE                                                                                    \
-  }                                                                                                           \
-  QTK_DETAIL_MANIFEST                                                                                         \
-  extern "C" QTK_API const ::qtk::PluginDescriptor* QTK_DETAIL_ENTRY() {                                      \
-    static const ::qtk::PluginDescriptor descriptor =                                                         \
-        ::qtk::detail::describe_plugin<::qtk::Interface, Class, Options>(qtk_plugin_info);                    \
-    return &descriptor;                                                                                       \
+#define QTK_PLUGIN(Interface, Class, Options, ...)                                                \
+  namespace {                                                                                     \
+  constexpr ::qtk::PluginInfo qtk_plugin_info{__VA_ARGS__};                                       \
+  constexpr std::string_view qtk_manifest_values[] = {::qtk::detail::kind_of<::qtk::Interface>(), \
+                                                      qtk_plugin_info.name,                       \
+                                                      qtk_plugin_info.version,                    \
+                                                      qtk_plugin_info.summary,                    \
+                                                      qtk_plugin_info.paper,                      \
+                                                      QTK_FINGERPRINT};                           \
+  static_assert(qtk_plugin_info.name[0] && qtk_plugin_info.version[0] &&                          \
+                    qtk_plugin_info.summary[0],                                                   \
+                "QTK_PLUGIN: .name, .version and .summary must not be empty");                    \
+  QTK_DETAIL_SAME_AS_CMAKE                                                                        \
+  }                                                                                               \
+  QTK_DETAIL_MANIFEST                                                                             \
+  extern "C" QTK_API const ::qtk::PluginDescriptor* QTK_DETAIL_ENTRY() {                          \
+    static const ::qtk::PluginDescriptor descriptor =                                             \
+        ::qtk::detail::describe_plugin<::qtk::Interface, Class, Options>(qtk_plugin_info);        \
+    return &descriptor;                                                                           \
   }

@@ -1,5 +1,5 @@
-// For quantizers that only map a weight to codes and back: write quantize() and dequantize(); forward, packing, a
-// straight-through training form and the contract tests come with it.
+// For quantizers that only map a weight to codes and back: write quantize() and dequantize();
+// forward, packing, a straight-through training form and the contract tests come with it.
 #pragma once
 
 #include <qtk/api/quantizer.hpp>
@@ -10,14 +10,16 @@ namespace qtk {
 
 /// A quantized weight in the plugin's own shapes.
 struct Quantized {
-  at::Tensor codes;   // uint8, or int8 for codes around zero; as many elements as the weight, in its order
+  at::Tensor
+      codes;  // uint8, or int8 for codes around zero; as many elements as the weight, in its order
   at::Tensor scales;  // a floating dtype, any shape
   at::Tensor zeros;   // uint8 below 2^bits, any shape; undefined if the method has none
   int bits = 8;       // width of a code (and of a zero point) on disk, 1 to 8
 };
 
-/// Base of weight-only quantizers. Both functions must be deterministic, and their shapes, dtypes and bits may depend on
-/// the weight's shape only. Gradients pass straight through: d weight() / d latent = 1.
+/// Base of weight-only quantizers. Both functions must be deterministic, and their shapes, dtypes
+/// and bits may depend on the weight's shape only. Gradients pass straight through: d weight() / d
+/// latent = 1.
 class QTK_API WeightOnlyQuantizer : public Quantizer {
  public:
   ~WeightOnlyQuantizer() override;
@@ -32,7 +34,8 @@ class QTK_API WeightOnlyQuantizer : public Quantizer {
   QuantizerTraits traits() const override;
   int64_t storage_bits(const LinearSite& site) const override;
   std::unique_ptr<QuantizedLinear> attach(const LinearSite& site, LinearInit init) override;
-  std::unique_ptr<QuantizedLinear> unpack(const LinearSite& site, PackedWeight packed, at::Tensor bias) override;
+  std::unique_ptr<QuantizedLinear> unpack(const LinearSite& site, PackedWeight packed,
+                                          at::Tensor bias) override;
 
  private:
   /// Shapes, dtypes and bits for a weight of the site's shape.

@@ -1,5 +1,6 @@
-// safetensors files (github.com/huggingface/safetensors, README "Format"): 8 bytes little-endian header length, a JSON
-// header, tensor data. Reading maps the file; a tensor aliases the mapping and costs memory only where it is touched.
+// safetensors files (github.com/huggingface/safetensors, README "Format"): 8 bytes little-endian
+// header length, a JSON header, tensor data. Reading maps the file; a tensor aliases the mapping
+// and costs memory only where it is touched.
 #pragma once
 
 #include "base/atomic_file.hpp"
@@ -17,9 +18,10 @@
 
 namespace qtk::format {
 
-/// Every limit is checked before anything is allocated from the file's own numbers: header at most 100 MB and inside
-/// the file, at most 10^6 tensors, known dtypes, shapes that multiply without overflow to the byte range they name,
-/// ranges inside the file without overlap or hole, unique names, text-only metadata.
+/// Every limit is checked before anything is allocated from the file's own numbers: header at most
+/// 100 MB and inside the file, at most 10^6 tensors, known dtypes, shapes that multiply without
+/// overflow to the byte range they name, ranges inside the file without overlap or hole, unique
+/// names, text-only metadata.
 class SafetensorsFile {
  public:
   /// @throws DataError naming file, tensor and field
@@ -28,7 +30,8 @@ class SafetensorsFile {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   bool has(std::string_view name) const;
   const TensorInfo& info(std::string_view name) const;
-  /// Aliases the mapping, which lives as long as any tensor. Must not be written. @throws DataError for unknown names
+  /// Aliases the mapping, which lives as long as any tensor. Must not be written. @throws DataError
+  /// for unknown names
   at::Tensor tensor(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return file_->path(); }
@@ -43,10 +46,12 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// The tensors of a Hugging Face folder: model.safetensors, or the shards named by model.safetensors.index.json.
+/// The tensors of a Hugging Face folder: model.safetensors, or the shards named by
+/// model.safetensors.index.json.
 class TensorFolder {
  public:
-  /// @throws DataError: no such file, a shard missing, a tensor of the index missing or present twice; old pickles
+  /// @throws DataError: no such file, a shard missing, a tensor of the index missing or present
+  /// twice; old pickles
   /// (.bin, .pth) are refused with the conversion hint
   static TensorFolder open(const std::filesystem::path& folder);
 
@@ -72,7 +77,8 @@ class SafetensorsWriter {
  public:
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
                     const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
-  /// The next tensor of the list given above; name, dtype and shape must agree. Any device and layout.
+  /// The next tensor of the list given above; name, dtype and shape must agree. Any device and
+  /// layout.
   void write(std::string_view name, const at::Tensor& tensor);
   /// Bytes of tensor data (without the header).
   int64_t data_bytes() const { return data_bytes_; }

@@ -1,5 +1,5 @@
-// A decoder-only transformer read from a Hugging Face folder. Families (Llama, Mistral, Qwen, Phi-3, GPT-2) differ by a
-// row of the table in family.hpp, not by code here.
+// A decoder-only transformer read from a Hugging Face folder. Families (Llama, Mistral, Qwen,
+// Phi-3, GPT-2) differ by a row of the table in family.hpp, not by code here.
 //
 // Shapes: B batch, S sequence, D hidden size, V vocabulary.
 #pragma once
@@ -21,8 +21,8 @@ namespace qtk::model {
 
 struct LoadOptions {
   c10::Device device = c10::kCPU;
-  /// Weights are kept in this dtype; undefined keeps the file's, mapped and shared on the CPU. The CPU computes in fp32
-  /// and widens a weight where it is used.
+  /// Weights are kept in this dtype; undefined keeps the file's, mapped and shared on the CPU. The
+  /// CPU computes in fp32 and widens a weight where it is used.
   c10::optional<at::ScalarType> dtype;
 };
 
@@ -34,12 +34,15 @@ struct NamedParameter {
 /// Not thread-safe.
 class Decoder {
  public:
-  /// @throws DataError for an unknown architecture, a missing tensor or a shape that disagrees with config.json
-  static std::unique_ptr<Decoder> load(const std::filesystem::path& folder, const LoadOptions& options = {});
+  /// @throws DataError for an unknown architecture, a missing tensor or a shape that disagrees with
+  /// config.json
+  static std::unique_ptr<Decoder> load(const std::filesystem::path& folder,
+                                       const LoadOptions& options = {});
   virtual ~Decoder();
 
   virtual const DecoderConfig& config() const = 0;
-  /// Linear layers inside the blocks in order of use, then lm_head if it is not tied to the embedding.
+  /// Linear layers inside the blocks in order of use, then lm_head if it is not tied to the
+  /// embedding.
   virtual const std::vector<LinearSite>& sites() const = 0;
 
   /// ids [B, S] int64 -> [B, S, D]
@@ -55,8 +58,8 @@ class Decoder {
   /// head(hidden(ids)): holds B x S x V values; eval works on parts instead.
   at::Tensor logits(const at::Tensor& ids);
 
-  /// The dense weight of a site, [out, in] (a view; GPT-2's is transposed), in its stored dtype; also while a quantized
-  /// layer stands in its place.
+  /// The dense weight of a site, [out, in] (a view; GPT-2's is transposed), in its stored dtype;
+  /// also while a quantized layer stands in its place.
   virtual at::Tensor dense_weight(int64_t site) const = 0;
   /// [out], or undefined.
   virtual at::Tensor bias(int64_t site) const = 0;

@@ -16,7 +16,7 @@ struct Llama3RopeScaling {
 };
 
 struct DecoderConfig {
-  std::string model_type;          // key of the family table: "llama", "qwen2", ...
+  std::string model_type;  // key of the family table: "llama", "qwen2", ...
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -27,17 +27,17 @@ struct DecoderConfig {
   int64_t max_positions = 0;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
-  double rope_partial = 1;         // share of head_dim that is rotated (Phi-3: partial_rotary_factor)
-  double rope_linear_factor = 1;   // rope_type "linear": positions are divided by it
+  double rope_partial = 1;  // share of head_dim that is rotated (Phi-3: partial_rotary_factor)
+  double rope_linear_factor = 1;  // rope_type "linear": positions are divided by it
   std::optional<Llama3RopeScaling> llama3_rope;
   std::optional<int64_t> sliding_window;  // keys further back than this are masked
-  std::vector<bool> layer_slides;         // per layer, whether sliding_window applies; empty: all layers
+  std::vector<bool> layer_slides;  // per layer, whether sliding_window applies; empty: all layers
   bool has_qkv_bias = false, has_out_bias = false, has_mlp_bias = false;
-  bool is_tied = false;            // lm_head shares the embedding
+  bool is_tied = false;  // lm_head shares the embedding
 };
 
-/// @throws DataError naming the file and the field that is missing, ill-typed or unsupported (an unknown model_type
-/// lists the known ones)
+/// @throws DataError naming the file and the field that is missing, ill-typed or unsupported (an
+/// unknown model_type lists the known ones)
 DecoderConfig read_decoder_config(const std::filesystem::path& folder);
 
 }  // namespace qtk::model

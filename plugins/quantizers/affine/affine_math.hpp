@@ -1,7 +1,8 @@
 // Group-wise affine integer codes: weight = (code - zero) * scale.
 //
-// Formulas of torchao's intN weight-only quantizer (`quant_primitives`, revision f538027ab), in fp32 whatever the weight's
-// dtype: choosing scale and zero in bf16 costs up to twice the error at 6 bits.
+// Formulas of torchao's intN weight-only quantizer (`quant_primitives`, revision f538027ab), in
+// fp32 whatever the weight's dtype: choosing scale and zero in bf16 costs up to twice the error at
+// 6 bits.
 //
 //   asymmetric   lo = min(w, 0), hi = max(w, 0), scale = max((hi - lo) / (2^b - 1), 1e-6)
 //                zero = clamp(-round(lo / scale), 0, 2^b - 1)
@@ -11,7 +12,8 @@
 //
 // round() is half to even, and the reciprocal is formed first, as there.
 //
-// Shape suffixes: R rows of groups (rows of the weight that share no scale), G groups of a row, K weights of a group.
+// Shape suffixes: R rows of groups (rows of the weight that share no scale), G groups of a row, K
+// weights of a group.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -50,6 +52,7 @@ struct GroupCodes {
   float scale = 0;
   int zero = 0;
 };
-GroupCodes quantize_group_ref(std::span<const float> weights, const Settings& settings, std::span<int> codes);
+GroupCodes quantize_group_ref(std::span<const float> weights, const Settings& settings,
+                              std::span<int> codes);
 
 }  // namespace qtk::affine

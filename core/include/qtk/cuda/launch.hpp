@@ -1,5 +1,5 @@
-// Checked CUDA calls and launches, for .cu files (no LibTorch in here). A failed launch is reported where it happened and
-// by the kernel's name, not by the next innocent call.
+// Checked CUDA calls and launches, for .cu files (no LibTorch in here). A failed launch is reported
+// where it happened and by the kernel's name, not by the next innocent call.
 #pragma once
 
 #include <qtk/runtime/error.hpp>
@@ -16,7 +16,8 @@ inline void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   const bool is_memory = status == cudaErrorMemoryAllocation;
   throw Error(std::string(what) + ": " + cudaGetErrorString(status),
-              is_memory ? "use a smaller batch" : "run again with QTK_SYNC_LAUNCHES=1 to find the kernel at fault",
+              is_memory ? "use a smaller batch"
+                        : "run again with QTK_SYNC_LAUNCHES=1 to find the kernel at fault",
               is_memory ? ExitCode::kMemory : ExitCode::kFailed, "cuda");
 }
 
@@ -37,8 +38,10 @@ struct Grid {
 
 /// Starts `kernel`; `name` is for messages.
 template <class... Parameters, class... Arguments>
-void launch(const char* name, const Grid& grid, void (*kernel)(Parameters...), Arguments&&... arguments) {
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, grid.stream>>>(std::forward<Arguments>(arguments)...);
+void launch(const char* name, const Grid& grid, void (*kernel)(Parameters...),
+            Arguments&&... arguments) {
+  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, grid.stream>>>(
+      std::forward<Arguments>(arguments)...);
   check(cudaGetLastError(), name);
   if (synchronises_launches()) check(cudaStreamSynchronize(grid.stream), name);
 }

@@ -8,7 +8,8 @@
 //     void validate() const;  // optional: rules over several fields; throws ConfigError
 //   };
 //
-// Defaults are read from a default-constructed struct, so help text, schema and behaviour cannot disagree.
+// Defaults are read from a default-constructed struct, so help text, schema and behaviour cannot
+// disagree.
 #pragma once
 
 #include <qtk/options/option_value.hpp>
@@ -25,7 +26,9 @@ class OptionField {
 
   OptionField& doc(std::string sentence) { return spec_.doc = std::move(sentence), *this; }
   OptionField& unit(std::string name) { return spec_.unit = std::move(name), *this; }
-  OptionField& range(double lower, double upper) { return spec_.lower = lower, spec_.upper = upper, *this; }
+  OptionField& range(double lower, double upper) {
+    return spec_.lower = lower, spec_.upper = upper, *this;
+  }
   OptionField& at_least(double lower) { return spec_.lower = lower, *this; }
   template <class T>
   OptionField& one_of(std::initializer_list<T> values) {
@@ -33,17 +36,24 @@ class OptionField {
     return *this;
   }
   OptionField& since(std::string version) { return spec_.since = std::move(version), *this; }
-  OptionField& deprecated(std::string instead) { return spec_.deprecated = std::move(instead), *this; }
+  OptionField& deprecated(std::string instead) {
+    return spec_.deprecated = std::move(instead), *this;
+  }
   OptionField& paper(std::string where) { return spec_.paper = std::move(where), *this; }
   OptionField& original(std::string flag) { return spec_.original_flag = std::move(flag), *this; }
-  OptionField& searchable(Searchable how = Searchable::kChoice) { return spec_.searchable = how, *this; }
+  OptionField& searchable(Searchable how = Searchable::kChoice) {
+    return spec_.searchable = how, *this;
+  }
 
  private:
   template <class T>
   static OptionValue choice(const T& value) {
-    if constexpr (std::is_integral_v<T>) return static_cast<int64_t>(value);
-    else if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
-    else return std::string(value);
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<int64_t>(value);
+    else if constexpr (std::is_floating_point_v<T>)
+      return static_cast<double>(value);
+    else
+      return std::string(value);
   }
 
   OptionSpec& spec_;
@@ -55,7 +65,8 @@ namespace detail {
 template <class M>
 struct OptionMember {
   static_assert(std::is_arithmetic_v<M> || std::is_same_v<M, std::string>,
-                "an option is a bool, an integer, a floating number, a std::string, or a std::vector of int64_t, "
+                "an option is a bool, an integer, a floating number, a std::string, or a "
+                "std::vector of int64_t, "
                 "double or std::string");
   using Stored = std::conditional_t<
       std::is_same_v<M, bool>, bool,
@@ -112,7 +123,8 @@ template <class Options>
 Options make_options(const OptionTable& table, const OptionValues& values) {
   Options options{};
   for (const OptionSpec& spec : table.specs)
-    if (auto given = values.find(spec.name); given != values.end()) spec.write(&options, given->second);
+    if (auto given = values.find(spec.name); given != values.end())
+      spec.write(&options, given->second);
   if (table.validate) table.validate(&options);
   return options;
 }
