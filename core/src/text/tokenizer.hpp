@@ -34,6 +34,7 @@ class Tokenizer {
   /// length.
   std::vector<int32_t> encode(std::string_view text,
                               SpecialTokens special = SpecialTokens::kAdd) const;
+  /// Special tokens appear as their text; ids outside the vocabulary are skipped.
   std::string decode(std::span<const int32_t> ids) const;
 
   /// One more than the largest id.
