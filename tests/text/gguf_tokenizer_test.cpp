@@ -235,6 +235,17 @@ TEST(GgufTokenizer, ASpaceIsPutBeforeEverySectionUnlessTheFileSaysOnlyTheDocumen
   EXPECT_EQ(imported(metadata).encode("a</s>a"), (Ids{1, 4, 2, 6}));
 }
 
+TEST(GgufTokenizer, SmollmFilesOfOthersAreReadAsTransformersReadsThem) {
+  auto metadata = exported(read_golden("smollm2"));
+  const auto ours = imported(metadata).encode("in \n 2024");
+  metadata.values.erase("qtk.tokenizer.pre");
+  const auto foreign = imported(metadata).encode("in \n 2024");
+  metadata.values["tokenizer.ggml.pre"] = std::string("gpt-2");
+
+  EXPECT_EQ(foreign, imported(metadata).encode("in \n 2024"));
+  EXPECT_NE(foreign, ours);
+}
+
 TEST(GgufTokenizer, EveryRuleNameBuildsALoadableTokenizer) {
   for (const char* name : {"gpt-2", "default", "smollm", "starcoder", "refact", "llama-bpe",
                            "llama3", "llama-v3", "qwen2", "tekken"}) {

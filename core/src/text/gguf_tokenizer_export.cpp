@@ -225,7 +225,9 @@ void add_tokenizer_metadata(const std::filesystem::path& folder, GgufMetadata& m
   put_chat_template(source, metadata);
   if (is_byte_level(source.document.value("pre_tokenizer", json()))) {
     metadata.values[gguf::kModel] = std::string("gpt2");
-    metadata.values[gguf::kPre] = std::string(split_rule_of(source.document, source.file).name);
+    const std::string rule = split_rule_of(source.document, source.file).name;
+    metadata.values[gguf::kPre] = rule;
+    if (rule == "smollm") metadata.values[gguf::kOwnPre] = rule;  // see split_rule_in() of the import
     put_merges(source, merges_of(source), metadata);
   } else {
     metadata.values[gguf::kModel] = std::string("llama");

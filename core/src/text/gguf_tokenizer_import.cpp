@@ -92,10 +92,16 @@ json tokenizer_with(json added, json model) {
           {"model", std::move(model)}};
 }
 
+/// For files that say "smollm", llama.cpp splits off every digit; transformers knows no such rule and does not. Ids
+/// follow transformers, unless qtk wrote the file from a tokenizer that does split them off.
+const SplitRule& split_rule_in(const GgufMetadata& metadata) {
+  if (metadata.has(gguf::kOwnPre)) return split_rule(metadata.text(gguf::kOwnPre));
+  const std::string name = metadata.has(gguf::kPre) ? metadata.text(gguf::kPre) : "default";
+  return split_rule(name == "smollm" ? "gpt-2" : name);
+}
+
 json byte_level_tokenizer(const GgufMetadata& metadata, const gguf::Vocabulary& vocabulary) {
-  const auto given = metadata.values.find(gguf::kPre);
-  const SplitRule& rule =
-      split_rule(given == metadata.values.end() ? "default" : metadata.text(gguf::kPre));
+  const SplitRule& rule = split_rule_in(metadata);
   std::vector<std::string> tokens = vocabulary.tokens;
   for (size_t id = 0; id < tokens.size(); ++id) {
     // Some converters store ordinary tokens as plain text.

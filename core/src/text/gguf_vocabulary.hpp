@@ -27,6 +27,7 @@ inline constexpr const char* kChatTemplate = "tokenizer.chat_template";
 /// Ours. GGUF can say that a space is put in front, but not of what: "section" (of every stretch
 /// between added tokens, as llama.cpp does) or "document" (only of the beginning).
 inline constexpr const char* kSpacePrefixScope = "qtk.tokenizer.space_prefix";
+inline constexpr const char* kOwnPre = "qtk.tokenizer.pre";
 
 /// U+2581, which stands for a space in SentencePiece's vocabularies.
 inline constexpr const char* kSpaceMark = "\xe2\x96\x81";
