@@ -28,8 +28,12 @@ void add_evaluation(report::ModelResult& model, const json& evaluation) {
     model.tokens_per_second = std::max(model.tokens_per_second, result["tokens_per_second"].get<double>());
   }
   if (const auto comparison = evaluation.find("comparison"); comparison != evaluation.end())
-    model.agreement = report::Agreement{(*comparison)["kl_mean"], (*comparison)["kl_median"], (*comparison)["kl_p99"],
-                                        (*comparison)["kl_max"], (*comparison)["top1"]};
+    model.agreement = report::Agreement{.kl_mean = (*comparison)["kl_mean"],
+                                        .kl_median = (*comparison)["kl_median"],
+                                        .kl_p99 = (*comparison)["kl_p99"],
+                                        .kl_max = (*comparison)["kl_max"],
+                                        .top1 = (*comparison)["top1"],
+                                        .protocol = evaluation["results"][0]["protocol"]};
 }
 
 void add_sites(report::ModelResult& model, const json& quantized) {
