@@ -251,6 +251,12 @@ TEST(ReadRunConfig, TakesMilliseconds) {
   EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / 20, 0.01);
 }
 
+TEST(ReadRunConfig, DoesNotWarnOfUnusedSectionsWhenTheStagesCannotBeRead) {
+  const Read read = read_run(kMinimal + "stages: [improt]\nquantizer: {use: a}\n");
+
+  EXPECT_TRUE(read.diagnostics.warnings().empty());
+}
+
 TEST(QuantizerVariants, LayTheirOptionsOverTheQuantizers) {
   const Read read = read_run(
       kMinimal +
@@ -319,12 +325,12 @@ TEST(ResolvedNode, HoldsTheDefaultsOfAMinimalConfiguration) {
   const std::string yaml =
       to_yaml(resolved_node(read_run("qtk: 1\nname: run\nmodel: {path: /m}\n").config));
 
+  EXPECT_TRUE(read_run(yaml).diagnostics.warnings().empty());
   EXPECT_EQ(
       yaml,
       "qtk: 1\nname: run\nseed: 1234\ndevice: auto\ndeterminism: warn\nthreads: 0\nout: runs\n"
-      "stages: [import, report]\nplugins: {}\n"
+      "stages: [import, report]\n"
       "model:\n  path: /m\n  dtype: file\n  import_dtype: f32\n"
-      "data: {}\n"
       "report:\n  html: true\n");
 }
 

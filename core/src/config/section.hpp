@@ -157,7 +157,10 @@ class SectionSet {
     };
     spec.write = [member](const void* parent) {
       const Section* section = Member::get(static_cast<const T*>(parent)->*member);
-      return section ? section_node(*section) : Node();
+      Node node = section ? section_node(*section) : Node();
+      // A section that is always there and has nothing to say.
+      const bool is_idle = std::is_same_v<M, Section> && node.items().empty();
+      return is_idle ? Node() : node;
     };
     return ChildField(spec);
   }
