@@ -15,6 +15,7 @@
 #include <qtk/options/option_value.hpp>
 
 #include <initializer_list>
+#include <limits>
 #include <utility>
 
 namespace qtk {
@@ -92,6 +93,7 @@ class OptionSet {
     spec.name = std::move(name);
     spec.default_value = Stored(defaults_.*member);
     spec.type = static_cast<OptionType>(spec.default_value.index());
+    limit_to_member<M>(spec);
     spec.read = [member](const void* options) -> OptionValue {
       return Stored(static_cast<const Options*>(options)->*member);
     };
@@ -102,6 +104,18 @@ class OptionSet {
   }
 
  private:
+  /// A value that the member cannot hold must be refused, not cut off.
+  template <class M>
+  static void limit_to_member(OptionSpec& spec) {
+    if constexpr (std::is_arithmetic_v<M> && !std::is_same_v<M, bool>) {
+      if (std::is_unsigned_v<M>) spec.lower = 0;
+      if (sizeof(M) < sizeof(int64_t)) {
+        spec.lower = static_cast<double>(std::numeric_limits<M>::lowest());
+        spec.upper = static_cast<double>(std::numeric_limits<M>::max());
+      }
+    }
+  }
+
   OptionTable& table_;
   const Options defaults_{};
 };
