@@ -4,8 +4,9 @@
 // Shapes: B batch, S sequence, D hidden size, V vocabulary.
 #pragma once
 
-#include "format/safetensors.hpp"
+#include "model/attention.hpp"
 #include "model/decoder_config.hpp"
+#include "model/family.hpp"
 
 #include <qtk/api/linear_site.hpp>
 #include <qtk/api/quantizer.hpp>
@@ -13,8 +14,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace qtk::model {
@@ -23,7 +27,13 @@ struct LoadOptions {
   c10::Device device = c10::kCPU;
   /// Weights are kept in this dtype; undefined keeps the file's, mapped and shared on the CPU. The
   /// CPU computes in fp32 and widens a weight where it is used.
-  c10::optional<at::ScalarType> dtype;
+  std::optional<at::ScalarType> dtype;
+  /// Weights in memory of our own even where nothing converts them, so that an optimizer may write
+  /// into them.
+  bool is_writable = false;
+  /// Sites whose dense weight the folder does not hold because a quantized layer is attached right
+  /// after loading.
+  std::function<bool(std::string_view site)> is_packed;
 };
 
 struct NamedParameter {
@@ -31,7 +41,10 @@ struct NamedParameter {
   at::Tensor tensor;  // as in the file: GPT-2's Conv1D weights stay [in, out]
 };
 
-/// Not thread-safe.
+/// The forward pass records gradients where autograd is on and its input or a parameter requires
+/// them; otherwise, in fp32 on the CPU, fused loops take over. There is no dropout. The compute
+/// dtype is fp32 on the CPU (fp64 if the weights are) and the embedding's dtype on a GPU. Not
+/// thread-safe.
 class Decoder {
  public:
   /// @throws DataError for an unknown architecture, a missing tensor or a shape that disagrees with
@@ -41,11 +54,13 @@ class Decoder {
   virtual ~Decoder();
 
   virtual const DecoderConfig& config() const = 0;
+  virtual const Family& family() const = 0;
   /// Linear layers inside the blocks in order of use, then lm_head if it is not tied to the
   /// embedding.
   virtual const std::vector<LinearSite>& sites() const = 0;
 
-  /// ids [B, S] int64 -> [B, S, D]
+  /// ids [B, S] int64 -> [B, S, D]. @throws DataError for ids outside of the vocabulary (CPU) and
+  /// too long sequences
   virtual at::Tensor embed(const at::Tensor& ids) = 0;
   /// One transformer layer, [B, S, D] -> [B, S, D]; positions 0 ... S-1.
   virtual at::Tensor block(int64_t layer, const at::Tensor& x) = 0;
@@ -58,11 +73,17 @@ class Decoder {
   /// head(hidden(ids)): holds B x S x V values; eval works on parts instead.
   at::Tensor logits(const at::Tensor& ids);
 
+  /// Where gradients flow: with or without second derivatives.
+  virtual void set_attention(AttentionForm form) = 0;
+
   /// The dense weight of a site, [out, in] (a view; GPT-2's is transposed), in its stored dtype;
   /// also while a quantized layer stands in its place.
   virtual at::Tensor dense_weight(int64_t site) const = 0;
   /// [out], or undefined.
   virtual at::Tensor bias(int64_t site) const = 0;
+  /// The weight behind head(), [V, D] in its stored dtype; undefined while a quantized layer stands
+  /// in its place.
+  virtual at::Tensor head_weight() const = 0;
   /// Puts a quantized layer in the place of a site.
   virtual void attach(int64_t site, std::unique_ptr<QuantizedLinear> layer) = 0;
   /// The quantized layer of a site, or null.
@@ -72,7 +93,8 @@ class Decoder {
   /// Asks `quantizer` to join attached layers that read one input; call after the last attach().
   virtual void fuse(Quantizer& quantizer) = 0;
 
-  /// All stored tensors, as in the file, tied heads once.
+  /// All stored tensors, as in the file, tied heads once, in order of use. They share memory and
+  /// identity with the model's own: requires_grad_() on one makes its gradients flow.
   virtual std::vector<NamedParameter> parameters() const = 0;
 };
 

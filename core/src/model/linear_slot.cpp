@@ -1,0 +1,54 @@
+#include "model/linear_slot.hpp"
+
+#include "model/linear_product.hpp"
+
+#include <qtk/runtime/check.hpp>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace qtk::model {
+
+LinearSlot::LinearSlot(std::string name, at::Tensor weight, at::Tensor bias, bool is_conv1d)
+    : name_(std::move(name)),
+      stored_(std::move(weight)),
+      bias_(std::move(bias)),
+      is_conv1d_(is_conv1d) {}
+
+at::Tensor LinearSlot::forward(const at::Tensor& x) const {
+  return layer_ ? layer_->forward(x) : linear_product(x, weight(), bias_);
+}
+
+at::Tensor LinearSlot::weight() const {
+  QTK_CHECK(stored_.defined(), name_, " has no dense weight, only a quantized one");
+  return is_conv1d_ ? stored_.t() : stored_;
+}
+
+std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x) const {
+  if (joint_) {
+    auto outputs = joint_->forward(x);
+    QTK_CHECK(outputs.size() == slots_.size(), slots_.front().name(), ": the joint form of ",
+              slots_.size(), " layers returned ", outputs.size(), " outputs");
+    return outputs;
+  }
+  std::vector<at::Tensor> outputs;
+  outputs.reserve(slots_.size());
+  for (const auto& slot : slots_) outputs.push_back(slot.forward(x));
+  return outputs;
+}
+
+void LinearGroup::attach(size_t index, std::unique_ptr<QuantizedLinear> layer) {
+  joint_.reset();  // it may refer to the layer that goes
+  slots_.at(index).attach(std::move(layer));
+}
+
+void LinearGroup::fuse(Quantizer& quantizer) {
+  joint_.reset();
+  if (slots_.size() < 2 || !std::ranges::all_of(slots_, &LinearSlot::attached)) return;
+  std::vector<QuantizedLinear*> layers;
+  for (const auto& slot : slots_) layers.push_back(slot.attached());
+  joint_ = quantizer.fuse(layers);
+}
+
+}  // namespace qtk::model

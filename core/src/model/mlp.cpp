@@ -1,0 +1,49 @@
+#include "model/mlp.hpp"
+
+#include "model/gradients.hpp"
+#include "model/kernels_cpu.hpp"
+
+#include <qtk/runtime/check.hpp>
+
+#include <ATen/ATen.h>
+
+namespace qtk::model {
+namespace {
+
+/// A view [rows, columns] whose rows are contiguous; copies only if there is none.
+at::Tensor as_rows(const at::Tensor& x) {
+  const auto rows = x.flatten(0, -2);
+  return rows.stride(-1) == 1 ? rows : rows.contiguous();
+}
+
+Rows<const float> reading(const at::Tensor& rows) {
+  return {rows.const_data_ptr<float>(), rows.stride(0)};
+}
+
+}  // namespace
+
+at::Tensor silu_times_ref(const at::Tensor& gate, const at::Tensor& up) {
+  return at::silu(gate) * up;
+}
+
+at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
+  if (!runs_fused({gate, up}) || gate.dim() < 2) return silu_times_ref(gate, up);
+  const auto gates = as_rows(gate), ups = as_rows(up);
+  const int64_t columns = gate.size(-1);
+  auto out = at::empty(gate.sizes(), gate.options());
+  silu_times_rows(reading(gates), reading(ups), gates.size(0), columns,
+                  {out.mutable_data_ptr<float>(), columns});
+  return out;
+}
+
+at::Tensor Mlp::forward(const at::Tensor& x) const {
+  auto outputs = inputs.forward(x);
+  if (is_gated && outputs.size() == 1) outputs = outputs.front().chunk(2, -1);
+  QTK_CHECK(outputs.size() == (is_gated ? 2u : 1u), "mlp has ", outputs.size(), " inputs");
+  const bool is_silu = activation == Activation::kSilu;
+  if (is_gated && is_silu) return output.forward_single(silu_times(outputs[0], outputs[1]));
+  const auto active = is_silu ? at::silu(outputs[0]) : at::gelu(outputs[0], "tanh");
+  return output.forward_single(is_gated ? active * outputs[1] : active);
+}
+
+}  // namespace qtk::model

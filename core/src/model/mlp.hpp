@@ -1,0 +1,24 @@
+// The feed-forward part of a block: down(act(gate(x)) * up(x)), or down(act(up(x))).
+#pragma once
+
+#include "model/family.hpp"
+#include "model/linear_slot.hpp"
+
+#include <ATen/core/Tensor.h>
+
+namespace qtk::model {
+
+struct Mlp {
+  LinearGroup inputs;  // gate and up, both in one, or up alone
+  LinearGroup output;
+  Activation activation;
+  bool is_gated;
+
+  at::Tensor forward(const at::Tensor& x) const;
+};
+
+/// silu(gate) * up; the loop for inference and the differentiable form.
+at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor silu_times_ref(const at::Tensor& gate, const at::Tensor& up);
+
+}  // namespace qtk::model
