@@ -1,64 +1,87 @@
 #include "format/gguf_metadata.hpp"
 
+#include "base/nearest_name.hpp"
+
 #include <qtk/runtime/error.hpp>
 
 #include <limits>
+#include <type_traits>
 
 namespace qtk::format {
 namespace {
 
-const GgufValue& value_of(const GgufMetadata& metadata, std::string_view key) {
-  const auto found = metadata.values.find(key);
-  if (found == metadata.values.end())
-    throw DataError("the GGUF metadata has no key `" + std::string(key) + "`",
-                    "fetch the file again");
-  return found->second;
+std::string quoted(std::string_view key) { return "the GGUF key '" + std::string(key) + "'"; }
+
+const char* type_name(const GgufValue& value) {
+  static constexpr const char* kNames[] = {
+      "a truth value",          "a whole number",     "a whole number",    "a real number",  "text",
+      "a list of truth values", "a list of integers", "a list of numbers", "a list of texts"};
+  static_assert(std::size(kNames) == std::variant_size_v<GgufValue>);
+  return kNames[value.index()];
 }
 
-[[noreturn]] void wrong_type(std::string_view key, const char* expected) {
-  throw DataError("the GGUF metadata key `" + std::string(key) + "` is not " + expected,
-                  "fetch the file again");
+[[noreturn]] void refuse_type(std::string_view key, const GgufValue& value, const char* expected) {
+  throw DataError(quoted(key) + " is " + type_name(value) + ", expected " + expected,
+                  "convert the model again with a current converter");
+}
+
+const GgufValue& find(const GgufMetadata& metadata, std::string_view key) {
+  const auto found = metadata.values.find(key);
+  if (found != metadata.values.end()) return found->second;
+  std::vector<std::string> keys;
+  for (const auto& [name, value] : metadata.values) keys.push_back(name);
+  const auto nearest = nearest_name(key, keys);
+  throw DataError(
+      quoted(key) + " is missing" + (nearest.empty() ? "" : "; the file has '" + nearest + "'"),
+      "convert the model again with a current converter");
+}
+
+template <class T>
+const T& expect(const GgufMetadata& metadata, std::string_view key, const char* expected) {
+  const GgufValue& value = find(metadata, key);
+  if (const T* typed = std::get_if<T>(&value)) return *typed;
+  refuse_type(key, value, expected);
 }
 
 }  // namespace
 
 int64_t GgufMetadata::integer(std::string_view key) const {
-  const GgufValue& value = value_of(*this, key);
-  if (const auto* number = std::get_if<int64_t>(&value)) return *number;
-  const auto* number = std::get_if<uint64_t>(&value);
-  if (!number || *number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-    wrong_type(key, "an integer");
-  return static_cast<int64_t>(*number);
+  const GgufValue& value = find(*this, key);
+  if (const auto* signed_value = std::get_if<int64_t>(&value)) return *signed_value;
+  const auto* unsigned_value = std::get_if<uint64_t>(&value);
+  if (unsigned_value == nullptr) refuse_type(key, value, "a whole number");
+  if (*unsigned_value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+    throw DataError(
+        quoted(key) + " is " + std::to_string(*unsigned_value) + ", expected at most 2^63 - 1",
+        "convert the model again with a current converter");
+  return static_cast<int64_t>(*unsigned_value);
 }
 
 double GgufMetadata::real(std::string_view key) const {
-  if (const auto* number = std::get_if<double>(&value_of(*this, key))) return *number;
-  return static_cast<double>(integer(key));
+  const GgufValue& value = find(*this, key);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  if (const auto* number = std::get_if<int64_t>(&value)) return static_cast<double>(*number);
+  if (const auto* number = std::get_if<uint64_t>(&value)) return static_cast<double>(*number);
+  refuse_type(key, value, "a number");
 }
 
 const std::string& GgufMetadata::text(std::string_view key) const {
-  const auto* text = std::get_if<std::string>(&value_of(*this, key));
-  if (!text) wrong_type(key, "a string");
-  return *text;
+  return expect<std::string>(*this, key, "text");
 }
 
 const std::vector<std::string>& GgufMetadata::texts(std::string_view key) const {
-  const auto* texts = std::get_if<std::vector<std::string>>(&value_of(*this, key));
-  if (!texts) wrong_type(key, "an array of strings");
-  return *texts;
+  return expect<std::vector<std::string>>(*this, key, "a list of texts");
 }
 
 std::vector<int64_t> GgufMetadata::integers(std::string_view key) const {
-  const auto* numbers = std::get_if<std::vector<int64_t>>(&value_of(*this, key));
-  if (!numbers) wrong_type(key, "an array of integers");
-  return *numbers;
+  return expect<std::vector<int64_t>>(*this, key, "a list of integers");
 }
 
 std::vector<double> GgufMetadata::reals(std::string_view key) const {
-  const GgufValue& value = value_of(*this, key);
-  if (const auto* numbers = std::get_if<std::vector<double>>(&value)) return *numbers;
-  const auto numbers = integers(key);
-  return {numbers.begin(), numbers.end()};
+  const GgufValue& value = find(*this, key);
+  if (const auto* numbers = std::get_if<std::vector<int64_t>>(&value))
+    return {numbers->begin(), numbers->end()};
+  return expect<std::vector<double>>(*this, key, "a list of numbers");
 }
 
 int64_t GgufMetadata::integer_or(std::string_view key, int64_t missing) const {
@@ -70,10 +93,7 @@ double GgufMetadata::real_or(std::string_view key, double missing) const {
 }
 
 bool GgufMetadata::flag_or(std::string_view key, bool missing) const {
-  if (!has(key)) return missing;
-  const auto* flag = std::get_if<bool>(&value_of(*this, key));
-  if (!flag) wrong_type(key, "a flag");
-  return *flag;
+  return has(key) ? expect<bool>(*this, key, "a truth value") : missing;
 }
 
 }  // namespace qtk::format

@@ -5,11 +5,13 @@
 
 #include "base/atomic_file.hpp"
 #include "base/mapped_file.hpp"
+#include "format/safetensors_header.hpp"
 #include "format/tensor_info.hpp"
 
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,23 +29,24 @@ class SafetensorsFile {
   /// @throws DataError naming file, tensor and field
   static SafetensorsFile open(const std::filesystem::path& path);
 
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  bool has(std::string_view name) const;
+  /// In the order of the header, which other writers keep equal to the order of the data.
+  const std::vector<TensorInfo>& tensors() const { return header_.tensors; }
+  bool has(std::string_view name) const { return header_.find(name).has_value(); }
   const TensorInfo& info(std::string_view name) const;
-  /// Aliases the mapping, which lives as long as any tensor. Must not be written. @throws DataError
-  /// for unknown names
+  /// Aliases the mapping, which lives as long as any tensor; copied only where the file places it
+  /// at an address its dtype cannot have. Must not be written. @throws DataError for unknown names
+  /// and for BOOL bytes other than 0 and 1
   at::Tensor tensor(std::string_view name) const;
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
   const std::filesystem::path& path() const { return file_->path(); }
 
  private:
   SafetensorsFile() = default;
 
+  size_t find(std::string_view name) const;
+
   std::shared_ptr<const MappedFile> file_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<int64_t> offsets_;  // from the start of the file
-  std::map<std::string, size_t, std::less<>> index_;
-  std::map<std::string, std::string> metadata_;
+  SafetensorsHeader header_;
 };
 
 /// The tensors of a Hugging Face folder: model.safetensors, or the shards named by
@@ -65,6 +68,8 @@ class TensorFolder {
   int64_t file_bytes() const { return file_bytes_; }
 
  private:
+  const SafetensorsFile& file_with(std::string_view name) const;
+
   std::filesystem::path folder_;
   std::vector<SafetensorsFile> files_;
   std::vector<TensorInfo> tensors_;
@@ -91,5 +96,23 @@ class SafetensorsWriter {
   size_t next_ = 0;
   int64_t data_bytes_ = 0;
 };
+
+struct TensorFolderOptions {
+  int64_t shard_bytes = 5'000'000'000;  // of tensor data; one tensor may exceed it
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+};
+
+/// Writes a Hugging Face folder: model.safetensors, or model-00001-of-0000N.safetensors with their
+/// index where the tensors exceed one shard. Tensors fill the shards in the order given; within a
+/// shard wider dtypes go first, so that every tensor is aligned. `tensor` is called once for each,
+/// in the order of the files, and only one is held at a time. The index is removed first and
+/// written last: a killed export is not taken for a whole one.
+/// @returns the files written, index included
+/// @throws DataError if the folder holds weight files that this layout would leave behind, IoError,
+/// Error
+std::vector<std::filesystem::path> write_tensor_folder(
+    const std::filesystem::path& folder, const std::vector<TensorInfo>& tensors,
+    const std::function<at::Tensor(const TensorInfo&)>& tensor,
+    const TensorFolderOptions& options = {});
 
 }  // namespace qtk::format
