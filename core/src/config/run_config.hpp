@@ -64,6 +64,7 @@ struct QuantizerSection {
   std::vector<std::string> targets = {"re:.*"};  // SitePattern
   std::vector<std::string> skip = {"lm_head"};   // SitePattern
   std::vector<SiteRule> rules;
+  std::string rest_dtype = "file";  // of the tensors that stay dense in the packed model
   SourceMark mark;
   std::string path;
   static void describe(OptionSet<QuantizerSection>& o);

@@ -12,7 +12,7 @@ template <class... Parts>
 [[noreturn]] void check_failed(const char* file, int line, const char* expression,
                                const Parts&... parts) {
   std::ostringstream text;
-  (text << ... << parts);
+  static_cast<void>((text << ... << parts));
   if constexpr (sizeof...(parts) > 0) text << " ";
   text << "[" << expression << " is false at " << file << ":" << line << "]";
   throw Error(text.str());
