@@ -5,6 +5,7 @@
 #include <qtk/api/quantizer.hpp>
 
 #include <memory>
+#include <optional>
 
 namespace qtk {
 
@@ -20,8 +21,19 @@ struct Quantized {
 /// Base of weight-only quantizers. Both functions must be deterministic, and their shapes, dtypes
 /// and bits may depend on the weight's shape only. Gradients pass straight through: d weight() / d
 /// latent = 1.
+///
+/// On disk (PackedWeight), for a weight [out, in]:
+///
+///   codes   uint8 [out, ceil(in * bits / 8)], see pack_bits(); int8 codes with 2^(bits-1) added
+///   scales  as quantize() returned them
+///   zeros   uint8, the same packing over [first dimension, all others]; absent if there are none
+///
+/// Layers keep a reference to the quantizer that made them, which must outlive them. An attached
+/// layer trains a latent fp32 weight that shares memory with LinearInit::weight if that is fp32 and
+/// contiguous; biases stay the caller's.
 class QTK_API WeightOnlyQuantizer : public Quantizer {
  public:
+  WeightOnlyQuantizer();
   ~WeightOnlyQuantizer() override;
 
   /// @param w_OI [out, in] fp32, contiguous
@@ -38,8 +50,13 @@ class QTK_API WeightOnlyQuantizer : public Quantizer {
                                           at::Tensor bias) override;
 
  private:
-  /// Shapes, dtypes and bits for a weight of the site's shape.
+  /// Shapes, dtypes and bits for a weight of the site's shape, in tensors without memory (device
+  /// "meta"). Made by quantizing zeros once for each shape. Thread-safe.
+  /// @throws ConfigError if quantize() refuses the shape
   Quantized prototype(const LinearSite& site) const;
+
+  struct Prototypes;
+  std::unique_ptr<Prototypes> prototypes_;
 };
 
 }  // namespace qtk
