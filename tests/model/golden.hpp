@@ -1,4 +1,5 @@
-// The tiny models of tests/golden/model and copies of them with another config.json or other weights.
+// The tiny models of tests/golden/model and copies of them with another config.json or other
+// weights.
 #pragma once
 
 #include "base/atomic_file.hpp"
@@ -85,7 +86,9 @@ class ChangedModel {
 
   const std::filesystem::path& path() const { return folder_.path(); }
   std::string file(const std::string& name) const { return folder_.file(name); }
-  std::unique_ptr<Decoder> load(const LoadOptions& options = {}) const { return Decoder::load(path(), options); }
+  std::unique_ptr<Decoder> load(const LoadOptions& options = {}) const {
+    return Decoder::load(path(), options);
+  }
 
  private:
   TemporaryFolder folder_;

@@ -56,8 +56,8 @@ at::Tensor attention_ref(const AttentionHeads& heads, const RotaryTable& rotary,
   std::optional<at::Tensor> mask;
   if (reach < positions) mask = visible_keys(positions, reach, q.device());
   const bool is_grouped = q.size(1) != k.size(1);
-  return at::scaled_dot_product_attention(q, k, v, mask, /*dropout_p=*/0, /*is_causal=*/!mask, std::nullopt,
-                                          is_grouped)
+  return at::scaled_dot_product_attention(q, k, v, mask, /*dropout_p=*/0, /*is_causal=*/!mask,
+                                          std::nullopt, is_grouped)
       .transpose(1, 2);
 }
 

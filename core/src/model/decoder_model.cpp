@@ -1,5 +1,6 @@
 #include "model/decoder_model.hpp"
 
+#include "model/gradients.hpp"
 #include "model/linear_product.hpp"
 #include "model/tensor_layout.hpp"
 #include "model/weight_loading.hpp"
@@ -94,6 +95,12 @@ void check_ids(const at::Tensor& ids, const DecoderConfig& config) {
                     "use the tokenizer that belongs to the model");
 }
 
+/// x + y. Without gradients the output of a dense layer is nobody else's, and its memory is used
+/// again.
+at::Tensor with_residual(const at::Tensor& x, at::Tensor y, const LinearGroup& made_by) {
+  return made_by.is_dense() && !needs_gradient({x, y}) ? y.add_(x) : x + y;
+}
+
 }  // namespace
 
 DecoderModel::DecoderModel(const Family& family, DecoderConfig config,
@@ -154,9 +161,11 @@ at::Tensor DecoderModel::block(int64_t layer, const at::Tensor& x) {
             config_.hidden_size, "], not ", x.sizes());
   const auto& block = blocks_.at(static_cast<size_t>(layer));
   const auto rotary = rotary_ ? rotary_->table(x.size(1)) : RotaryTable{};
+  const auto& attention = block.attention;
   const auto y =
-      x + block.attention.forward(block.attention_norm.forward(x), rotary, attention_form_);
-  return y + block.mlp.forward(block.mlp_norm.forward(y));
+      with_residual(x, attention.forward(block.attention_norm.forward(x), rotary, attention_form_),
+                    attention.output);
+  return with_residual(y, block.mlp.forward(block.mlp_norm.forward(y)), block.mlp.output);
 }
 
 at::Tensor DecoderModel::head(const at::Tensor& x) {

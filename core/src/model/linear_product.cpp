@@ -37,10 +37,10 @@ at::Tensor plain_product(const at::Tensor& x, const at::Tensor& weight, const at
 // product again, which makes it differentiable in turn.
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight, const at::Tensor& bias) {
+                            const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight});
-    context->saved_data["bias_dtype"] = bias.defined() ? bias.scalar_type() : at::kFloat;
-    return plain_product(x, weight, bias);
+    if (bias) context->saved_data["bias_dtype"] = bias->scalar_type();
+    return plain_product(x, weight, bias.value_or(at::Tensor()));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -54,8 +54,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       const at::Tensor x_rows = x.reshape({-1, x.size(-1)});
       of_weight = linear_product(grad_rows.t(), x_rows.t()).to(weight.scalar_type());
     }
-    if (context->needs_input_grad(2))
-      of_bias = grad_rows.sum(0).to(context->saved_data["bias_dtype"].toScalarType());
+    const auto bias_dtype = context->saved_data.find("bias_dtype");
+    if (bias_dtype != context->saved_data.end() && context->needs_input_grad(2))
+      of_bias = grad_rows.sum(0).to(bias_dtype->second.toScalarType());
     return {of_x, of_weight, of_bias};
   }
 };
@@ -69,7 +70,7 @@ at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const a
                       bias.defined() ? std::optional(bias.to(dtype)) : std::nullopt);
   }
   if (!needs_gradient({x, weight, bias})) return plain_product(x, weight, bias);
-  return LinearFunction::apply(x, weight, bias);
+  return LinearFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 }  // namespace qtk::model

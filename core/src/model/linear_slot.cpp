@@ -38,6 +38,8 @@ std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x) const {
   return outputs;
 }
 
+bool LinearGroup::is_dense() const { return std::ranges::none_of(slots_, &LinearSlot::attached); }
+
 void LinearGroup::attach(size_t index, std::unique_ptr<QuantizedLinear> layer) {
   joint_.reset();  // it may refer to the layer that goes
   slots_.at(index).attach(std::move(layer));

@@ -46,6 +46,8 @@ class LinearGroup {
   /// For groups of one.
   at::Tensor forward_single(const at::Tensor& x) const { return slots_.front().forward(x); }
 
+  /// No quantized layer in any place: the outputs are fresh tensors that belong to the caller.
+  bool is_dense() const;
   const LinearSlot& slot(size_t index) const { return slots_.at(index); }
   size_t size() const { return slots_.size(); }
   /// Puts a layer (or null: the dense weight) in the place of a slot and parts what was fused.

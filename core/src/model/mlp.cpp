@@ -26,24 +26,31 @@ at::Tensor silu_times_ref(const at::Tensor& gate, const at::Tensor& up) {
   return at::silu(gate) * up;
 }
 
-at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
-  if (!runs_fused({gate, up}) || gate.dim() < 2) return silu_times_ref(gate, up);
+void silu_times_fused(const at::Tensor& gate, const at::Tensor& up, at::Tensor& out) {
   const auto gates = as_rows(gate), ups = as_rows(up);
   const int64_t columns = gate.size(-1);
-  auto out = at::empty(gate.sizes(), gate.options());
   silu_times_rows(reading(gates), reading(ups), gates.size(0), columns,
                   {out.mutable_data_ptr<float>(), columns});
+}
+
+at::Tensor Mlp::gated(const at::Tensor& gate, const at::Tensor& up) const {
+  if (activation != Activation::kSilu) return activated(gate) * up;
+  if (!runs_fused({gate, up})) return silu_times_ref(gate, up);
+  auto out =
+      inputs.is_dense() && gate.is_contiguous() ? gate : at::empty(gate.sizes(), gate.options());
+  silu_times_fused(gate, up, out);
   return out;
+}
+
+at::Tensor Mlp::activated(const at::Tensor& x) const {
+  return activation == Activation::kSilu ? at::silu(x) : at::gelu(x, "tanh");
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) const {
   auto outputs = inputs.forward(x);
   if (is_gated && outputs.size() == 1) outputs = outputs.front().chunk(2, -1);
   QTK_CHECK(outputs.size() == (is_gated ? 2u : 1u), "mlp has ", outputs.size(), " inputs");
-  const bool is_silu = activation == Activation::kSilu;
-  if (is_gated && is_silu) return output.forward_single(silu_times(outputs[0], outputs[1]));
-  const auto active = is_silu ? at::silu(outputs[0]) : at::gelu(outputs[0], "tanh");
-  return output.forward_single(is_gated ? active * outputs[1] : active);
+  return output.forward_single(is_gated ? gated(outputs[0], outputs[1]) : activated(outputs[0]));
 }
 
 }  // namespace qtk::model

@@ -15,10 +15,16 @@ struct Mlp {
   bool is_gated;
 
   at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) const;
+  at::Tensor activated(const at::Tensor& x) const;
 };
 
-/// silu(gate) * up; the loop for inference and the differentiable form.
-at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up);
+/// silu(gate) * up for fp32 on the CPU without gradients; `out` [..., columns] is contiguous and
+/// may be one of them.
+void silu_times_fused(const at::Tensor& gate, const at::Tensor& up, at::Tensor& out);
+/// The differentiable form.
 at::Tensor silu_times_ref(const at::Tensor& gate, const at::Tensor& up);
 
 }  // namespace qtk::model
