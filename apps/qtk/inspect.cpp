@@ -2,12 +2,12 @@
 #include "command_line.hpp"
 #include "verb.hpp"
 
-#include "base/atomic_file.hpp"
 #include "base/hash.hpp"
 #include "base/progress.hpp"
 #include "format/gguf.hpp"
 #include "format/safetensors.hpp"
 #include "model/decoder_config.hpp"
+#include "text/corpus.hpp"
 #include "text/tokenizer.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -74,9 +74,9 @@ int show_tensors(const fs::path& path, bool is_json) {
   return 0;
 }
 
-int show_tokens(const fs::path& model, const fs::path& text, bool is_json) {
+int show_tokens(const fs::path& model, const fs::path& file, bool is_json) {
   static_assert(std::endian::native == std::endian::little, "ids are hashed as little-endian int32");
-  const auto ids = text::Tokenizer::load(model).encode(read_text_file(text));
+  const auto ids = text::Tokenizer::load(model).encode(text::read_text(file));
   const std::string digest = sha256(std::as_bytes(std::span(ids)));
   const std::vector<int32_t> head(ids.begin(), ids.begin() + static_cast<int64_t>(std::min<size_t>(16, ids.size())));
   if (is_json) {

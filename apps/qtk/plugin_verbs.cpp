@@ -75,7 +75,7 @@ void print_description(const plugin::PluginLibrary& library) {
   const auto& m = library.manifest();
   std::cout << m.kind << " " << m.name << " " << m.version << " -- " << m.summary << "\n";
   if (!m.paper.empty()) std::cout << "paper  " << m.paper << "\n";
-  std::cout << "file   " << library.file().string() << "\n" << config::describe_options(library.options());
+  std::cout << "file   " << library.name().file.string() << "\n" << config::describe_options(library.options());
 }
 
 void print_yaml(const plugin::PluginLibrary& library) {
@@ -138,7 +138,7 @@ int describe(Arguments arguments) {
     for (const auto& spec : library.options().specs) options.push_back(option_json(spec));
     const auto& m = library.manifest();
     std::cout << json{{"kind", m.kind},   {"name", m.name},   {"version", m.version}, {"summary", m.summary},
-                      {"paper", m.paper}, {"file", library.file().string()}, {"options", options}}.dump(2) << "\n";
+                      {"paper", m.paper}, {"file", library.name().file.string()}, {"options", options}}.dump(2) << "\n";
   } else if (line.has("schema")) {
     std::cout << config::options_schema(library.options()) << "\n";
   } else if (line.has("yaml")) {

@@ -156,4 +156,10 @@ void Registry::require_device(const PluginLibrary& library, const RunContext& co
                        "rebuild the plugin with this architecture in QTK_CUDA_ARCHITECTURES");
 }
 
+LoadOptions default_load_options(std::vector<std::filesystem::path> plugin_paths) {
+  std::error_code error;
+  return {.plugin_paths = std::move(plugin_paths),
+          .probe = {.executable = std::filesystem::read_symlink("/proc/self/exe", error), .cache_folder = default_probe_cache()}};
+}
+
 }  // namespace qtk::plugin

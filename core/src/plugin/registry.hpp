@@ -50,6 +50,10 @@ struct LoadOptions {
   ProbeOptions probe;
 };
 
+/// As the launcher wants it: `plugin_paths` first, probes by the running executable, passes remembered in the user's
+/// cache folder.
+LoadOptions default_load_options(std::vector<std::filesystem::path> plugin_paths);
+
 /// One line of `qtk list`.
 struct PluginListing {
   std::filesystem::path file;

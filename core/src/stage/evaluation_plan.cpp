@@ -1,7 +1,6 @@
 // Which windows of which tokens each protocol evaluates.
 #include "stage/perplexity.hpp"
 
-#include "base/atomic_file.hpp"
 #include "base/nearest_name.hpp"
 #include "text/corpus.hpp"
 #include "text/wikitext.hpp"
@@ -34,12 +33,12 @@ std::vector<std::string> documents_of(const EvaluationText& text) {
   return documents;
 }
 
-/// Files as they are, joined by blank lines: what perplexity scripts feed.
+/// Whole files joined by blank lines: what perplexity scripts feed.
 std::string joined_files(const EvaluationText& text) {
   std::string joined;
   for (const auto& file : text.files) {
     if (!joined.empty()) joined += "\n\n";
-    joined += read_text_file(file);
+    joined += text::read_text(file);
   }
   return joined;
 }

@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 using format::TensorInfo;
 using nlohmann::json;
 
+using SiteNames = std::set<std::string, std::less<>>;
+
 constexpr const char* kOutcomesKey = "qtk.outcomes";
 
 json read_config(const fs::path& folder) {
@@ -106,7 +108,8 @@ void write_index(const fs::path& folder, int64_t num_shards) {
   int64_t bytes = 0;
   for (int64_t number = 1; number <= num_shards; ++number) {
     const fs::path path = shard_path(folder, number, num_shards);
-    for (const auto& info : format::SafetensorsFile::open(path).tensors()) {
+    const auto file = format::SafetensorsFile::open(path);
+    for (const auto& info : file.tensors()) {
       map[info.name] = path.filename().string();
       bytes += info.nbytes();
     }
@@ -115,8 +118,8 @@ void write_index(const fs::path& folder, int64_t num_shards) {
   write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-std::set<std::string> packed_site_names(const json& quantization) {
-  std::set<std::string> names;
+SiteNames packed_site_names(const json& quantization) {
+  SiteNames names;
   for (const auto& group : quantization.value("groups", json::array()))
     for (const auto& name : group.value("sites", json::array()))
       if (name.is_string()) names.insert(name.get<std::string>());
@@ -125,7 +128,7 @@ std::set<std::string> packed_site_names(const json& quantization) {
 
 /// Tensors "<site>.<name>", by site; names of packed tensors have no dots.
 std::map<std::string, PackedWeight> packed_weights_of(const format::TensorFolder& stored,
-                                                      const std::set<std::string>& sites) {
+                                                      const SiteNames& sites) {
   std::map<std::string, PackedWeight> weights;
   for (const auto& info : stored.tensors()) {
     const size_t dot = info.name.rfind('.');
@@ -136,7 +139,7 @@ std::map<std::string, PackedWeight> packed_weights_of(const format::TensorFolder
   return weights;
 }
 
-void attach_packed_layers(OpenModel& opened, const fs::path& folder, const std::set<std::string>& names) {
+void attach_packed_layers(OpenModel& opened, const fs::path& folder, const SiteNames& names) {
   auto weights = packed_weights_of(format::TensorFolder::open(folder), names);
   for (auto& group : opened.plan.groups) {
     for (const int64_t index : group.sites) {
@@ -163,15 +166,19 @@ OpenModel open_model(const fs::path& folder, const model::LoadOptions& options,
                         "', expected dense ones or qtk's own",
                     "open the dense model, or a folder that `qtk run` made");
   model::LoadOptions load = options;
-  if (quantization.is_object()) load.packed_sites = packed_site_names(quantization);
+  SiteNames packed_sites;
+  if (quantization.is_object()) {
+    packed_sites = packed_site_names(quantization);
+    load.is_packed = [&packed_sites](std::string_view site) { return packed_sites.contains(site); };
+  }
   OpenModel opened;
   opened.decoder = model::Decoder::load(folder, load);
-  for (const auto& info : format::TensorFolder::open(folder).tensors())
-    opened.tensor_bytes += info.nbytes();
+  const auto stored = format::TensorFolder::open(folder);
+  for (const auto& info : stored.tensors()) opened.tensor_bytes += info.nbytes();
   if (quantization.is_object()) {
     opened.plan = plan_from_json(quantization, (folder / "config.json").string(),
                                  opened.decoder->sites(), context);
-    attach_packed_layers(opened, folder, load.packed_sites);
+    attach_packed_layers(opened, folder, packed_sites);
   }
   return opened;
 }

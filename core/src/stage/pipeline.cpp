@@ -90,7 +90,7 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
       identity.inputs["content of " + file] = content_fingerprint(file);
   for (const auto& variant : config::quantizer_variants(config))
     identity.inputs["plugin " + variant.quantizer.use] =
-        content_fingerprint(plugin::registry().find("quantizer", variant.quantizer.use).file());
+        content_fingerprint(plugin::registry().find("quantizer", variant.quantizer.use).name().file);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }

@@ -4,6 +4,7 @@
 #include "config/options.hpp"
 #include "config/site_pattern.hpp"
 #include "config/yaml_source.hpp"
+#include "plugin/run_context.hpp"
 
 #include <qtk/runtime/error.hpp>
 
@@ -143,8 +144,9 @@ void check_quantizer(const config::QuantizerSection& section, Diagnostics& diagn
     const auto values = config::resolve_options(table, &options, path + ".options",
                                                 owner_name(section.use), diagnostics);
     if (!diagnostics.ok()) return;
-    try {  // rules over several fields live in the plugin's struct
-      plugin::registry().validate_options(kKind, section.use, values);
+    try {  // rules over several fields are the plugin's own; making an object runs them
+      plugin::CoreRunContext context{plugin::RunContextInit{}};
+      plugin::registry().make<Quantizer>(section.use, values, context);
     } catch (const ConfigError& error) {
       diagnostics.error(config::located(error, options.mark(), path + ".options"));
     }

@@ -18,7 +18,7 @@ namespace qtk::stage {
 /// One plugin object and the sites it serves: sites of equal options share it.
 struct QuantizerGroup {
   config::Node options;  // complete, defaults included
-  plugin::Owned<Quantizer> quantizer;
+  plugin::PluginPtr<Quantizer> quantizer;
   std::vector<int64_t> sites;
 };
 

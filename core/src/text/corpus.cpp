@@ -102,4 +102,10 @@ std::vector<std::string> read_documents(const CorpusFile& file) {
   return documents;
 }
 
+std::string read_text(const std::filesystem::path& path) {
+  std::string text;
+  visit_documents({.path = path}, [&](std::string_view document) { text = document; });
+  return text;
+}
+
 }  // namespace qtk::text

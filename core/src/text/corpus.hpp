@@ -33,6 +33,9 @@ struct CorpusFile {
 void visit_documents(const CorpusFile& file,
                      const std::function<void(std::string_view document)>& visit);
 
+/// A whole text file, read as kPlain is.
+std::string read_text(const std::filesystem::path& path);
+
 /// All documents at once, for corpora that fit in memory.
 std::vector<std::string> read_documents(const CorpusFile& file);
 
