@@ -183,7 +183,7 @@ void die_while_probing(const std::string& id, const fs::path& cache) {
         return true;
     return false;
   };
-  for (int i = 0; i < 2000 && !has_mark(); ++i) std::this_thread::sleep_for(5ms);
+  for (int i = 0; i < 6000 && !has_mark(); ++i) std::this_thread::sleep_for(5ms);
   EXPECT_TRUE(has_mark());
   ::kill(pid, SIGKILL);
   ::waitpid(pid, nullptr, 0);
@@ -254,7 +254,7 @@ TEST(ChildProcess, EndsTheGrandchildrenToo) {
   const std::string file = (folder / "pid").string();
 
   const ChildResult result =
-      run_child({"/bin/sh", "-c", "sleep 100 & echo $! > " + file + "; wait"}, 500ms);
+      run_child({"/bin/sh", "-c", "sleep 100 & echo $! > " + file + "; wait"}, 1500ms);
 
   EXPECT_TRUE(result.has_timed_out);
   const pid_t grandchild = std::stoi(content_of(file));

@@ -1,5 +1,6 @@
 #include "plugin/registry.hpp"
 
+#include "base/logging.hpp"
 #include "base/nearest_name.hpp"
 #include "cuda/compute_capability.hpp"
 #include "plugin/handshake.hpp"
@@ -65,6 +66,10 @@ void Registry::scan() {
   roots_ = search_roots(options_.plugin_paths);
   found_ = find_plugins(roots_);
   is_scanned_ = true;
+  for (const FoundPlugin& plugin : found_)
+    if (const FoundPlugin& first = first_of_its_name(plugin); first.root.path != plugin.root.path)
+      core_log().debug(to_string(name_of(plugin)) + " is hidden file=" + plugin.file.string() +
+                       " by=" + first.file.string());
 }
 
 std::vector<PluginListing> Registry::list() {
@@ -74,10 +79,7 @@ std::vector<PluginListing> Registry::list() {
   for (const FoundPlugin& plugin : found_) {
     PluginListing listing{plugin.file, plugin.root.origin, plugin.manifest, plugin.problem};
     if (plugin.manifest) {
-      const auto first = std::ranges::find_if(found_, [&](const FoundPlugin& other) {
-        return is_plugin(other, plugin.manifest->kind, plugin.manifest->name);
-      });
-      listing.is_hidden = first->root.path != plugin.root.path;
+      listing.is_hidden = first_of_its_name(plugin).root.path != plugin.root.path;
       const FoundPlugin* duplicate = duplicate_of(plugin);
       listing.problem = duplicate ? duplicate_text(plugin, *duplicate) : incompatibility(plugin);
     }
@@ -89,6 +91,13 @@ std::vector<PluginListing> Registry::list() {
 const PluginLibrary& Registry::find(std::string_view kind, std::string_view id) {
   const std::lock_guard lock(mutex_);
   return open(id.starts_with('/') ? plugin_of_file(kind, id) : choose(kind, id));
+}
+
+const FoundPlugin& Registry::first_of_its_name(const FoundPlugin& plugin) const {
+  if (!plugin.manifest) return plugin;
+  return *std::ranges::find_if(found_, [&](const FoundPlugin& other) {
+    return is_plugin(other, plugin.manifest->kind, plugin.manifest->name);
+  });
 }
 
 const FoundPlugin* Registry::duplicate_of(const FoundPlugin& plugin) const {

@@ -90,6 +90,8 @@ class Registry {
  private:
   void scan();
   FoundPlugin choose(std::string_view kind, std::string_view id);
+  const FoundPlugin& first_of_its_name(const FoundPlugin& plugin) const;
+  /// Another file of the same kind and name in the same root, or null.
   const FoundPlugin* duplicate_of(const FoundPlugin& plugin) const;
   [[noreturn]] void refuse_unknown(std::string_view kind, std::string_view id) const;
   const PluginLibrary& open(const FoundPlugin& plugin);
