@@ -26,8 +26,13 @@ foreach(library c10 torch_cpu)
     INTERFACE_INCLUDE_DIRECTORIES
       "${QTK_TORCH_ROOT}/include;${QTK_TORCH_ROOT}/include/torch/csrc/api/include")
 endforeach()
+# at::parallel_for is a template: where OpenMP is off it silently runs on one thread. LibTorch's own runtime is linked,
+# so that its threads and ours are the same.
+add_library(qtk_gomp SHARED IMPORTED GLOBAL)
+set_target_properties(qtk_gomp PROPERTIES IMPORTED_LOCATION ${QTK_TORCH_ROOT}/lib/libgomp.so.1)
 add_library(qtk::torch INTERFACE IMPORTED GLOBAL)
-target_link_libraries(qtk::torch INTERFACE qtk_torch_cpu qtk_c10)
+target_link_libraries(qtk::torch INTERFACE qtk_torch_cpu qtk_c10 qtk_gomp)
+target_compile_options(qtk::torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
 # libtorch_cpu's own needs (CUDA runtime, CUPTI) are found through its run path, not ours.
 target_link_options(qtk::torch INTERFACE -Wl,--allow-shlib-undefined
   -Wl,-rpath-link,${QTK_TORCH_ROOT}/lib:${QTK_TORCH_ROOT}/../nvidia/cu13/lib:/usr/local/cuda/lib64)

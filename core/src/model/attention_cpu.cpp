@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace qtk::model {
@@ -282,6 +283,12 @@ Kernel kernel_of(CpuAttention) {
 CpuAttention detect() { return CpuAttention::kNone; }
 #endif
 
+/// Pieces that are worth waking another thread; `cost` of one in multiples of what a processor
+/// moves per cycle.
+int64_t pieces_per_task(int64_t cost) {
+  return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, cost));
+}
+
 void run(const Problem& p, const Kernel& kernel) {
   using Phase = void (*)(const Problem&, int64_t, int64_t, Scratch&);
   const int64_t width = panels(p.head_dim, kernel.columns) * kernel.columns;
@@ -296,10 +303,12 @@ void run(const Problem& p, const Kernel& kernel) {
       phase(p, begin, end, own);
     });
   };
-  in_parallel(kernel.pack, p.batch * p.kv_heads * panels(p.positions, kernel.columns),
-              /*pieces_per_task=*/8);
-  in_parallel(kernel.attend, p.batch * p.heads * panels(p.positions, kQueries),
-              /*pieces_per_task=*/1);
+  const int64_t key_panels = panels(p.positions, kernel.columns),
+                query_blocks = panels(p.positions, kQueries);
+  in_parallel(kernel.pack, p.batch * p.kv_heads * key_panels,
+              pieces_per_task(2 * kernel.columns * p.head_dim));
+  in_parallel(kernel.attend, p.batch * p.heads * query_blocks,
+              pieces_per_task(kQueries * std::min(p.positions, p.window) * p.head_dim / 8));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -130,7 +131,7 @@ void absorb_tile(const at::Tensor& logits, const at::Tensor& other, int64_t firs
                   .argmax = statistics.argmax.mutable_data_ptr<int64_t>(),
                   .target = statistics.target.mutable_data_ptr<float>(),
                   .gap = compares ? statistics.gap.mutable_data_ptr<double>() : nullptr};
-  at::parallel_for(0, logits.size(0), /*grain_size=*/8,
+  at::parallel_for(0, logits.size(0), /*grain_size=*/std::max<int64_t>(1, 16384 / tile.columns),
                    [&](int64_t begin, int64_t end) { absorb_rows(tile, begin, end); });
 }
 
