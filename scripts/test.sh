@@ -11,5 +11,5 @@ else
   echo "test: clang-format 14 not found, formatting not checked"
 fi
 echo "test: unit, then slow"
-ctest --test-dir "$build" --output-on-failure -L unit
+ctest --test-dir "$build" --output-on-failure -j2 -L unit
 ctest --test-dir "$build" --output-on-failure -LE 'unit|gpu'

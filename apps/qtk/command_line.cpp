@@ -14,8 +14,9 @@ namespace po = boost::program_options;
 
 CommandLine::CommandLine(std::string usage, std::string summary, std::string example)
     : usage_(std::move(usage)), summary_(std::move(summary)), example_(std::move(example)) {
-  described_.add_options()("help,h", "show this help")("quiet,q", "only warnings and errors on stderr")(
-      "verbose,v", "also what a developer wants to know");
+  described_.add_options()("help,h", "show this help")(
+      "quiet,q", "only warnings and errors on stderr")("verbose,v",
+                                                       "also what a developer wants to know");
 }
 
 std::vector<std::string> CommandLine::texts(const std::string& flag) const {
@@ -28,7 +29,8 @@ std::string CommandLine::required(const std::string& flag) const {
 }
 
 void CommandLine::show_help() const {
-  std::cout << summary_ << "\n\nUsage: " << usage_ << "\n\n" << described_ << "\nExample:\n  " << example_ << "\n";
+  std::cout << summary_ << "\n\nUsage: " << usage_ << "\n\n"
+            << described_ << "\nExample:\n  " << example_ << "\n";
   throw HelpShown{};
 }
 
@@ -45,8 +47,9 @@ void CommandLine::parse(std::span<const std::string> arguments) {
     std::vector<std::string> known;
     for (const auto& option : described_.options()) known.push_back("--" + option->long_name());
     const std::string given = error.get_option_name(), nearest = nearest_name(given, known);
-    throw ConfigError("unknown flag " + given + (nearest.empty() ? "" : "; did you mean " + nearest + "?"),
-                      "usage: " + usage_);
+    throw ConfigError(
+        "unknown flag " + given + (nearest.empty() ? "" : "; did you mean " + nearest + "?"),
+        "usage: " + usage_);
   } catch (const po::error& error) {
     throw ConfigError(error.what(), "usage: " + usage_);
   }

@@ -12,7 +12,8 @@ namespace qtk::app {
 /// Thrown by CommandLine::parse() after it printed the help; main() ends with 0.
 struct HelpShown {};
 
-/// The flags of one verb. Declare them with flags(), positional ones with positional(), then parse().
+/// The flags of one verb. Declare them with flags(), positional ones with positional(), then
+/// parse().
 class CommandLine {
  public:
   /// @param usage "qtk eval --model DIR --text FILE"; @param example a line people can paste

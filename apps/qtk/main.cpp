@@ -1,8 +1,7 @@
 // qtk: parse the verb, run it, turn errors into one sentence and the documented exit code.
+#include "base/nearest_name.hpp"
 #include "command_line.hpp"
 #include "verb.hpp"
-
-#include "base/nearest_name.hpp"
 
 #include <qtk/runtime/error.hpp>
 #include <qtk/version.hpp>
@@ -37,12 +36,15 @@ constexpr Verb kVerbs[] = {
 };
 
 void show_overview() {
-  std::cout << "qtk " QTK_VERSION ": low-bit training and compression of transformer models\n\n"
+  std::cout << "qtk " QTK_VERSION
+               ": low-bit training and compression of transformer models\n\n"
                "Usage: qtk VERB [arguments]      qtk VERB --help\n\n";
   for (const Verb& verb : kVerbs)
     if (!verb.summary.empty())
-      std::cout << "  " << verb.name << std::string(10 - verb.name.size(), ' ') << verb.summary << "\n";
-  std::cout << "\nExample:\n  qtk run configs/quickstart.yaml --set quantizer.options.group_size=32\n";
+      std::cout << "  " << verb.name << std::string(10 - verb.name.size(), ' ') << verb.summary
+                << "\n";
+  std::cout
+      << "\nExample:\n  qtk run configs/quickstart.yaml --set quantizer.options.group_size=32\n";
 }
 
 int dispatch(const std::vector<std::string>& words) {
@@ -60,11 +62,13 @@ int dispatch(const std::vector<std::string>& words) {
     if (!verb.summary.empty()) known.emplace_back(verb.name);
   }
   const std::string nearest = nearest_name(words[0], known);
-  throw ConfigError("unknown verb '" + words[0] + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+  throw ConfigError("unknown verb '" + words[0] + "'" +
+                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
                     "verbs: " + join(known));
 }
 
-int report(std::string_view area, std::string_view sentence, std::string_view remedy, ExitCode code) {
+int report(std::string_view area, std::string_view sentence, std::string_view remedy,
+           ExitCode code) {
   std::cerr << "error[" << area << "]: " << sentence << "\n";
   if (!remedy.empty()) std::cerr << "   " << remedy << "\n";
   return static_cast<int>(code);

@@ -1,12 +1,11 @@
 // qtk list, qtk describe, qtk schema, and the hidden plugin-probe
-#include "command_line.hpp"
-#include "verb.hpp"
-
 #include "base/nearest_name.hpp"
+#include "command_line.hpp"
 #include "config/describe.hpp"
 #include "config/schema.hpp"
 #include "plugin/probe.hpp"
 #include "plugin/registry.hpp"
+#include "verb.hpp"
 
 #include <qtk/runtime/error.hpp>
 
@@ -34,14 +33,20 @@ void add_common_flags(CommandLine& line) {
 }
 
 json listing_json(const PluginListing& listing) {
-  json entry = {{"file", listing.file.string()}, {"origin", listing.origin}, {"problem", listing.problem}};
+  json entry = {
+      {"file", listing.file.string()}, {"origin", listing.origin}, {"problem", listing.problem}};
   if (const auto& m = listing.manifest)
-    entry.update({{"kind", m->kind},       {"name", m->name},   {"version", m->version},
-                  {"summary", m->summary}, {"paper", m->paper}, {"build", m->build}});
+    entry.update({{"kind", m->kind},
+                  {"name", m->name},
+                  {"version", m->version},
+                  {"summary", m->summary},
+                  {"paper", m->paper},
+                  {"build", m->build}});
   return entry;
 }
 
-/// Kind of the plugin called `name`. @throws ConfigError if there is none, or several of different kinds
+/// Kind of the plugin called `name`. @throws ConfigError if there is none, or several of different
+/// kinds
 std::string kind_of(const std::string& name) {
   std::vector<std::string> kinds, names;
   for (const auto& listing : plugin::registry().list()) {
@@ -51,14 +56,18 @@ std::string kind_of(const std::string& name) {
   }
   if (kinds.size() == 1) return kinds[0];
   if (kinds.size() > 1)
-    throw ConfigError("'" + name + "' is the name of several plugins: " + join(kinds), "add --kind");
+    throw ConfigError("'" + name + "' is the name of several plugins: " + join(kinds),
+                      "add --kind");
   const std::string nearest = nearest_name(name, names);
-  throw ConfigError("unknown plugin '" + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+  throw ConfigError("unknown plugin '" + name + "'" +
+                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
                     "known: " + join(names));
 }
 
 json option_json(const OptionSpec& spec) {
-  json entry = {{"name", spec.name}, {"type", option_type_name(spec.type)}, {"doc", spec.doc},
+  json entry = {{"name", spec.name},
+                {"type", option_type_name(spec.type)},
+                {"doc", spec.doc},
                 {"default", option_value_text(spec.default_value)}};
   if (!spec.unit.empty()) entry["unit"] = spec.unit;
   if (spec.lower) entry["minimum"] = *spec.lower;
@@ -75,7 +84,8 @@ void print_description(const plugin::PluginLibrary& library) {
   const auto& m = library.manifest();
   std::cout << m.kind << " " << m.name << " " << m.version << " -- " << m.summary << "\n";
   if (!m.paper.empty()) std::cout << "paper  " << m.paper << "\n";
-  std::cout << "file   " << library.name().file.string() << "\n" << config::describe_options(library.options());
+  std::cout << "file   " << library.name().file.string() << "\n"
+            << config::describe_options(library.options());
 }
 
 void print_yaml(const plugin::PluginLibrary& library) {
@@ -88,10 +98,12 @@ void print_yaml(const plugin::PluginLibrary& library) {
 }  // namespace
 
 int list(Arguments arguments) {
-  CommandLine line("qtk list [KIND] [--json]", "Lists the plugins that were found, without opening them.",
+  CommandLine line("qtk list [KIND] [--json]",
+                   "Lists the plugins that were found, without opening them.",
                    "qtk list quantizer");
   add_common_flags(line);
-  line.flags()("kind", po::value<std::string>()->default_value(""), "quantizer, scheduler, estimator, search or comm");
+  line.flags()("kind", po::value<std::string>()->default_value(""),
+               "quantizer, scheduler, estimator, search or comm");
   line.positional("kind");
   line.parse(arguments);
   const std::string kind = line.text("kind");
@@ -105,8 +117,9 @@ int list(Arguments arguments) {
     entries.push_back(listing_json(listing));
     if (line.has("json")) continue;
     if (const auto& m = listing.manifest)
-      std::printf("%-10s %-16s %-8s %-12s %s%s\n", m->kind.c_str(), m->name.c_str(), m->version.c_str(),
-                  listing.is_hidden ? "hidden" : listing.origin.c_str(), m->summary.c_str(),
+      std::printf("%-10s %-16s %-8s %-12s %s%s\n", m->kind.c_str(), m->name.c_str(),
+                  m->version.c_str(), listing.is_hidden ? "hidden" : listing.origin.c_str(),
+                  m->summary.c_str(),
                   listing.problem.empty() ? "" : (" [unusable: " + listing.problem + "]").c_str());
     else
       std::printf("%s [not a plugin: %s]\n", listing.file.c_str(), listing.problem.c_str());
@@ -116,13 +129,15 @@ int list(Arguments arguments) {
 }
 
 int describe(Arguments arguments) {
-  CommandLine line("qtk describe NAME [--kind KIND] [--yaml | --schema | --json]",
-                   "Shows the options of a plugin; `qtk describe run` those of the configuration itself.",
-                   "qtk describe affine --yaml");
+  CommandLine line(
+      "qtk describe NAME [--kind KIND] [--yaml | --schema | --json]",
+      "Shows the options of a plugin; `qtk describe run` those of the configuration itself.",
+      "qtk describe affine --yaml");
   add_common_flags(line);
   line.flags()("name", po::value<std::string>(), "plugin, or `run`")(
-      "kind", po::value<std::string>()->default_value(""), "if several kinds have a plugin of this name")(
-      "yaml", "a commented piece of configuration")("schema", "JSON Schema of the options");
+      "kind", po::value<std::string>()->default_value(""),
+      "if several kinds have a plugin of this name")("yaml", "a commented piece of configuration")(
+      "schema", "JSON Schema of the options");
   line.positional("name");
   line.parse(arguments);
   const std::string name = line.required("name");
@@ -137,8 +152,12 @@ int describe(Arguments arguments) {
     json options = json::array();
     for (const auto& spec : library.options().specs) options.push_back(option_json(spec));
     const auto& m = library.manifest();
-    std::cout << json{{"kind", m.kind},   {"name", m.name},   {"version", m.version}, {"summary", m.summary},
-                      {"paper", m.paper}, {"file", library.name().file.string()}, {"options", options}}.dump(2) << "\n";
+    std::cout << json{{"kind", m.kind},       {"name", m.name},
+                      {"version", m.version}, {"summary", m.summary},
+                      {"paper", m.paper},     {"file", library.name().file.string()},
+                      {"options", options}}
+                     .dump(2)
+              << "\n";
   } else if (line.has("schema")) {
     std::cout << config::options_schema(library.options()) << "\n";
   } else if (line.has("yaml")) {
@@ -150,7 +169,8 @@ int describe(Arguments arguments) {
 }
 
 int schema(Arguments arguments) {
-  CommandLine line("qtk schema", "JSON Schema of the configuration, with the options of all plugins found.",
+  CommandLine line("qtk schema",
+                   "JSON Schema of the configuration, with the options of all plugins found.",
                    "qtk schema > qtk.schema.json");
   add_common_flags(line);
   line.parse(arguments);
@@ -158,14 +178,16 @@ int schema(Arguments arguments) {
   std::vector<config::PluginTable> tables;
   for (const auto& listing : plugin::registry().list())
     if (listing.manifest && listing.problem.empty() && !listing.is_hidden)
-      tables.push_back({listing.manifest->kind, listing.manifest->name,
-                        plugin::registry().option_table(listing.manifest->kind, listing.manifest->name)});
+      tables.push_back(
+          {listing.manifest->kind, listing.manifest->name,
+           plugin::registry().option_table(listing.manifest->kind, listing.manifest->name)});
   std::cout << config::run_schema(tables) << "\n";
   return 0;
 }
 
 int probe_plugin(Arguments arguments) {
-  if (arguments.size() != 1) throw ConfigError("plugin-probe takes one file", "this verb is for qtk itself");
+  if (arguments.size() != 1)
+    throw ConfigError("plugin-probe takes one file", "this verb is for qtk itself");
   return plugin::run_probe(arguments[0]);
 }
 

@@ -1,4 +1,5 @@
-// The verbs of the program, one file each. A verb parses its arguments, calls core and prints; nothing else.
+// The verbs of the program, one file each. A verb parses its arguments, calls core and prints;
+// nothing else.
 #pragma once
 
 #include <span>

@@ -66,7 +66,9 @@ void QuantizerSection::describe(OptionSet<QuantizerSection>& o) {
   o.field("skip", &QuantizerSection::skip).doc("Sites to leave alone even if they are targets.");
   o.field("rest_dtype", &QuantizerSection::rest_dtype)
       .one_of({"file", "f32", "bf16", "f16"})
-      .doc("Stored type of the tensors that stay dense (embedding, norms, biases); file: as they are.");
+      .doc(
+          "Stored type of the tensors that stay dense (embedding, norms, biases); file: as they "
+          "are.");
 }
 
 void QuantizerSection::sections(SectionSet<QuantizerSection>& s) {

@@ -168,7 +168,8 @@ void Registry::require_device(const PluginLibrary& library, const RunContext& co
 LoadOptions default_load_options(std::vector<std::filesystem::path> plugin_paths) {
   std::error_code error;
   return {.plugin_paths = std::move(plugin_paths),
-          .probe = {.executable = std::filesystem::read_symlink("/proc/self/exe", error), .cache_folder = default_probe_cache()}};
+          .probe = {.executable = std::filesystem::read_symlink("/proc/self/exe", error),
+                    .cache_folder = default_probe_cache()}};
 }
 
 }  // namespace qtk::plugin

@@ -50,8 +50,8 @@ struct LoadOptions {
   ProbeOptions probe;
 };
 
-/// As the launcher wants it: `plugin_paths` first, probes by the running executable, passes remembered in the user's
-/// cache folder.
+/// As the launcher wants it: `plugin_paths` first, probes by the running executable, passes
+/// remembered in the user's cache folder.
 LoadOptions default_load_options(std::vector<std::filesystem::path> plugin_paths);
 
 /// One line of `qtk list`.

@@ -26,7 +26,8 @@ DeployedTensors::DeployedTensors(const model::Decoder& decoder)
   }
 }
 
-void DeployedTensors::add(const std::string& name, at::ScalarType dtype, std::vector<int64_t> shape) {
+void DeployedTensors::add(const std::string& name, at::ScalarType dtype,
+                          std::vector<int64_t> shape) {
   index_[name] = tensors_.size();
   tensors_.push_back({name, dtype, std::move(shape)});
 }

@@ -1,5 +1,5 @@
-// A model's tensors as other libraries expect them: every weight dense under its Hugging Face name, quantized ones
-// decoded. Made one at a time.
+// A model's tensors as other libraries expect them: every weight dense under its Hugging Face name,
+// quantized ones decoded. Made one at a time.
 #pragma once
 
 #include "format/tensor_info.hpp"
@@ -21,7 +21,9 @@ class DeployedTensors {
   /// Names and shapes in a fixed order; dtypes as stored, fp32 for decoded weights.
   const std::vector<format::TensorInfo>& tensors() const { return tensors_; }
   bool has(const std::string& name) const { return index_.contains(name); }
-  const format::TensorInfo& info(const std::string& name) const { return tensors_[index_.at(name)]; }
+  const format::TensorInfo& info(const std::string& name) const {
+    return tensors_[index_.at(name)];
+  }
   /// In file order (GPT-2's Conv1D weights are [in, out]), on the CPU.
   at::Tensor tensor(const std::string& name) const;
   /// The site whose weight this is, or -1.

@@ -24,9 +24,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kVariables[] = {
-    "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",   "MKL_NUM_THREADS",    "QTK_PLUGIN_PATH",   "QTK_SYNC_LAUNCHES",
-    "NCCL_DEBUG",           "NCCL_SOCKET_IFNAME", "NCCL_IB_DISABLE",   "NCCL_P2P_DISABLE",  "NCCL_NVLS_ENABLE",
-    "GLOO_SOCKET_IFNAME",   "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"};
+    "CUDA_VISIBLE_DEVICES",   "OMP_NUM_THREADS",  "MKL_NUM_THREADS",    "QTK_PLUGIN_PATH",
+    "QTK_SYNC_LAUNCHES",      "NCCL_DEBUG",       "NCCL_SOCKET_IFNAME", "NCCL_IB_DISABLE",
+    "NCCL_P2P_DISABLE",       "NCCL_NVLS_ENABLE", "GLOO_SOCKET_IFNAME", "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF"};
 
 /// Value of the first "<key> : value" line of a /proc file.
 std::string proc_value(const char* file, std::string_view key) {
@@ -73,7 +74,8 @@ json environment_json(c10::Device device) {
 }
 
 std::string machine_text(c10::Device device) {
-  std::string text = proc_value("/proc/cpuinfo", "model name") + ", " + std::to_string(at::get_num_threads()) + " threads";
+  std::string text = proc_value("/proc/cpuinfo", "model name") + ", " +
+                     std::to_string(at::get_num_threads()) + " threads";
   if (device.is_cuda()) text = "CUDA device " + std::to_string(device.index()) + ", " + text;
   return text + ", LibTorch " QTK_TORCH_VERSION;
 }
@@ -83,21 +85,26 @@ std::string content_fingerprint(const fs::path& path) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path)) {
     const auto extension = entry.path().extension();
-    if (entry.is_regular_file() && (extension == ".safetensors" || extension == ".json")) files.push_back(entry.path());
+    if (entry.is_regular_file() && (extension == ".safetensors" || extension == ".json"))
+      files.push_back(entry.path());
   }
   std::ranges::sort(files);
   std::string all;
-  for (const auto& file : files) all += file.filename().string() + "=" + file_fingerprint(file) + ";";
+  for (const auto& file : files)
+    all += file.filename().string() + "=" + file_fingerprint(file) + ";";
   return fingerprint(all);
 }
 
-void flatten(const config::Node& node, const std::string& path, std::map<std::string, std::string>& out) {
+void flatten(const config::Node& node, const std::string& path,
+             std::map<std::string, std::string>& out) {
   if (node.is_map())
     for (size_t i = 0; i < node.keys().size(); ++i)
       flatten(node.items()[i], config::child_path(path, node.keys()[i].text), out);
   else if (node.is_sequence())
-    for (size_t i = 0; i < node.items().size(); ++i) flatten(node.items()[i], config::child_path(path, i), out);
-  else out[path] = node.text();
+    for (size_t i = 0; i < node.items().size(); ++i)
+      flatten(node.items()[i], config::child_path(path, i), out);
+  else
+    out[path] = node.text();
 }
 
 int64_t peak_memory_bytes() {

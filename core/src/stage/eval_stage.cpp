@@ -1,4 +1,5 @@
-// eval: the base model and every variant by the protocols of data.eval, and the variants' distance from the base.
+// eval: the base model and every variant by the protocols of data.eval, and the variants' distance
+// from the base.
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
 #include "stage/model_options.hpp"
@@ -29,7 +30,11 @@ json perplexity_json(const Perplexity& p) {
 }
 
 json comparison_json(const Comparison& c) {
-  return {{"kl_mean", c.kl_mean}, {"kl_median", c.kl_median}, {"kl_p99", c.kl_p99}, {"kl_max", c.kl_max}, {"top1", c.top1}};
+  return {{"kl_mean", c.kl_mean},
+          {"kl_median", c.kl_median},
+          {"kl_p99", c.kl_p99},
+          {"kl_max", c.kl_max},
+          {"top1", c.top1}};
 }
 
 /// The plans of all protocols, made once; the first one carries the comparison with the base model.
@@ -38,7 +43,8 @@ std::vector<EvaluationPlan> plans_of(const Run& run) {
   const auto tokenizer = text::Tokenizer::load(run.model_folder());
   std::vector<EvaluationPlan> plans;
   for (const auto& name : data.protocol)
-    plans.push_back(plan_evaluation(tokenizer, {{data.files.begin(), data.files.end()}, data.format},
+    plans.push_back(plan_evaluation(tokenizer,
+                                    {{data.files.begin(), data.files.end()}, data.format},
                                     {.protocol = protocol_from(name),
                                      .ctx = data.ctx,
                                      .windows = data.windows,
@@ -56,7 +62,8 @@ class BaseModel {
     json results = json::array();
     for (size_t i = 0; i < plans_.size(); ++i)
       results.push_back(perplexity_json(
-          evaluate(decoder(), plans_[i], "eval base", i == 0 && keeps_states ? &states_ : nullptr).perplexity));
+          evaluate(decoder(), plans_[i], "eval base", i == 0 && keeps_states ? &states_ : nullptr)
+              .perplexity));
     return results;
   }
 
@@ -71,7 +78,8 @@ class BaseModel {
 
  private:
   model::Decoder& decoder() {
-    if (!opened_.decoder) opened_ = open_model(run_.model_folder(), load_options(run_), *run_.context);
+    if (!opened_.decoder)
+      opened_ = open_model(run_.model_folder(), load_options(run_), *run_.context);
     return *opened_.decoder;
   }
 
@@ -86,10 +94,12 @@ json evaluate_variant(Run& run, const std::string& name, const std::vector<Evalu
   const auto opened = open_model(run.packed_folder(name), load_options(run), *run.context);
   json record = {{"name", name},
                  {"tensor_bytes", opened.tensor_bytes},
-                 {"bits_per_weight", static_cast<double>(opened.packed_bits) / static_cast<double>(opened.packed_weights)},
+                 {"bits_per_weight", static_cast<double>(opened.packed_bits) /
+                                         static_cast<double>(opened.packed_weights)},
                  {"results", json::array()}};
   for (size_t i = 0; i < plans.size(); ++i) {
-    const auto evaluation = evaluate(*opened.decoder, plans[i], "eval " + name, nullptr, i == 0 ? base : nullptr);
+    const auto evaluation =
+        evaluate(*opened.decoder, plans[i], "eval " + name, nullptr, i == 0 ? base : nullptr);
     record["results"].push_back(perplexity_json(evaluation.perplexity));
     if (evaluation.comparison) record["comparison"] = comparison_json(*evaluation.comparison);
   }
@@ -105,10 +115,12 @@ void as_step(Run& run, const std::string& name, Body&& body) {
   const json record = body();
   const std::string file = "eval/" + name + ".json";
   run.folder.write_json(file, record);
-  run.folder.finish(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+  run.folder.finish(step,
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
                     {run.folder / file});
   for (const auto& result : record["results"])
-    core_log().info(name + ": " + result["protocol"].get<std::string>() + " = " + result["ppl"].dump());
+    core_log().info(name + ": " + result["protocol"].get<std::string>() + " = " +
+                    result["ppl"].dump());
 }
 
 }  // namespace
@@ -123,8 +135,9 @@ void eval_stage(Run& run) {
     return {{"name", "base"}, {"tensor_bytes", base.tensor_bytes()}, {"results", results}};
   });
   for (const auto& variant : variants)
-    as_step(run, variant.name,
-            [&] { return evaluate_variant(run, variant.name, plans, compares ? &base.states() : nullptr); });
+    as_step(run, variant.name, [&] {
+      return evaluate_variant(run, variant.name, plans, compares ? &base.states() : nullptr);
+    });
 }
 
 }  // namespace qtk::stage

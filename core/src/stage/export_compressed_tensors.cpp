@@ -1,4 +1,5 @@
-// The `pack-quantized` format of the compressed-tensors package: what vLLM runs with 4 and 8 bit kernels.
+// The `pack-quantized` format of the compressed-tensors package: what vLLM runs with 4 and 8 bit
+// kernels.
 #include "base/atomic_file.hpp"
 #include "base/progress.hpp"
 #include "format/compressed_tensors.hpp"
@@ -27,11 +28,12 @@ using format::TensorInfo;
 UniformGrid grid_of(const model::Decoder& decoder, const LinearSite& site) {
   auto grid = decoder.attached(site.index)->grid();
   if (!grid)
-    throw ConfigError("compressed-tensors cannot hold " + site.name + ": its quantizer has no uniform grid",
-                      "export hf-dense instead");
+    throw ConfigError(
+        "compressed-tensors cannot hold " + site.name + ": its quantizer has no uniform grid",
+        "export hf-dense instead");
   if (grid->bits != 4 && grid->bits != 8)
-    throw ConfigError("compressed-tensors pack-quantized is offered for 4 and 8 bits, " + site.name + " has " +
-                          std::to_string(grid->bits),
+    throw ConfigError("compressed-tensors pack-quantized is offered for 4 and 8 bits, " +
+                          site.name + " has " + std::to_string(grid->bits),
                       "export hf-dense instead, or leave this variant out with export.variants");
   return *std::move(grid);
 }
@@ -44,13 +46,15 @@ struct PackedSites {
 
 std::vector<LinearSite> quantized_sites(const model::Decoder& decoder) {
   if (model::find_family(decoder.config().model_type)->is_conv1d)
-    throw ConfigError("compressed-tensors knows no Conv1D layers, which " + decoder.config().model_type + " is made of",
+    throw ConfigError("compressed-tensors knows no Conv1D layers, which " +
+                          decoder.config().model_type + " is made of",
                       "export hf-dense or gguf instead");
   std::vector<LinearSite> sites;
   for (const auto& site : decoder.sites())
     if (decoder.attached(site.index)) sites.push_back(site);
   if (sites.empty())
-    throw ConfigError("compressed-tensors needs a quantized model, this one is dense", "export a variant, or hf-dense");
+    throw ConfigError("compressed-tensors needs a quantized model, this one is dense",
+                      "export a variant, or hf-dense");
   return sites;
 }
 
@@ -74,7 +78,8 @@ std::vector<std::string> dense_modules(const model::Decoder& decoder) {
   return names;
 }
 
-std::string check_compressed(const model::Decoder& decoder, const std::vector<CompressedSite>& sites,
+std::string check_compressed(const model::Decoder& decoder,
+                             const std::vector<CompressedSite>& sites,
                              const std::filesystem::path& folder) {
   const auto written = format::TensorFolder::open(folder);
   std::map<std::string, int64_t> index_of;
@@ -85,12 +90,14 @@ std::string check_compressed(const model::Decoder& decoder, const std::vector<Co
       if (written.has(name + "." + part)) tensors[part] = written.tensor(name + "." + part);
     const UniformGrid grid = format::unpack_quantized(scheme, tensors, name);
     const int64_t groups = grid.scales.size(1);
-    const auto weight = ((grid.codes.unflatten(1, {groups, -1}) - grid.zeros.unsqueeze(-1)).to(at::kFloat) *
-                         grid.scales.unsqueeze(-1))
-                            .flatten(1);
+    const auto weight =
+        ((grid.codes.unflatten(1, {groups, -1}) - grid.zeros.unsqueeze(-1)).to(at::kFloat) *
+         grid.scales.unsqueeze(-1))
+            .flatten(1);
     if (!at::equal(weight, decoder.attached(index_of.at(name))->weight().cpu()))
-      throw DataError(folder.string() + ": " + name + " unpacks to another weight than was quantized",
-                      "check the disk and export again");
+      throw DataError(
+          folder.string() + ": " + name + " unpacks to another weight than was quantized",
+          "check the disk and export again");
   }
   return "re-read, " + std::to_string(sites.size()) + " weights equal";
 }
@@ -105,7 +112,8 @@ Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRe
   const PackedSites packed = pack_sites(decoder);
   const DeployedTensors deployed(decoder);
   std::vector<TensorInfo> infos;
-  for (const auto& [name, tensor] : packed.tensors) infos.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  for (const auto& [name, tensor] : packed.tensors)
+    infos.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
   for (const auto& info : deployed.tensors()) {
     const int64_t site = deployed.site_of(info.name);
     if (site < 0 || !decoder.attached(site)) infos.push_back({info.name, rest, info.shape});
@@ -121,12 +129,16 @@ Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRe
   copy_companions(request.source, request.target);
   const auto source = request.source / "config.json";
   auto config = format::parse_strict_json(read_text_file(source), source.string());
-  config["quantization_config"] = format::compressed_tensors_config(packed.sites, dense_modules(decoder));
+  config["quantization_config"] =
+      format::compressed_tensors_config(packed.sites, dense_modules(decoder));
   config.erase("dtype");
-  config["torch_dtype"] = rest == at::kHalf ? "float16" : rest == at::kBFloat16 ? "bfloat16" : "float32";
+  config["torch_dtype"] = rest == at::kHalf       ? "float16"
+                          : rest == at::kBFloat16 ? "bfloat16"
+                                                  : "float32";
   write_file_atomically(request.target / "config.json", config.dump(2) + "\n");
   exported.bytes = bytes_of(exported.files);
-  exported.check = request.is_checked ? check_compressed(decoder, packed.sites, request.target) : "not checked";
+  exported.check =
+      request.is_checked ? check_compressed(decoder, packed.sites, request.target) : "not checked";
   return exported;
 }
 

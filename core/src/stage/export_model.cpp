@@ -13,8 +13,9 @@ struct Format {
 };
 
 const std::vector<Format>& formats() {
-  static const std::vector<Format> all = {
-      {"hf-dense", export_dense}, {"gguf", export_gguf}, {"compressed-tensors", export_compressed_tensors}};
+  static const std::vector<Format> all = {{"hf-dense", export_dense},
+                                          {"gguf", export_gguf},
+                                          {"compressed-tensors", export_compressed_tensors}};
   return all;
 }
 

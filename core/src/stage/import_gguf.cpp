@@ -32,7 +32,8 @@ std::vector<int64_t> stored_shape(std::vector<int64_t> shape, const GgufTensorRu
 }
 
 /// The rules whose tensors the file has. Missing and surplus tensors are all named at once.
-std::vector<GgufTensorRule> rules_in(const format::GgufFile& file, std::vector<GgufTensorRule> layout) {
+std::vector<GgufTensorRule> rules_in(const format::GgufFile& file,
+                                     std::vector<GgufTensorRule> layout) {
   std::set<std::string> expected = {kRopeFrequencies};
   std::vector<std::string> missing, surplus;
   std::erase_if(layout, [&](const GgufTensorRule& rule) {
@@ -48,22 +49,24 @@ std::vector<GgufTensorRule> rules_in(const format::GgufFile& file, std::vector<G
     return join(names) + (count > 5 ? " and " + std::to_string(count - 5) + " more" : "");
   };
   if (!missing.empty())
-    throw DataError(file.path().string() + ": missing tensors: " + shown(missing), "the file is damaged or incomplete");
+    throw DataError(file.path().string() + ": missing tensors: " + shown(missing),
+                    "the file is damaged or incomplete");
   if (!surplus.empty())
-    throw DataError(file.path().string() + ": tensors that this architecture does not have: " + shown(surplus),
-                    "the model is a variant that qtk does not know");
+    throw DataError(
+        file.path().string() + ": tensors that this architecture does not have: " + shown(surplus),
+        "the model is a variant that qtk does not know");
   return layout;
 }
 
-int64_t write_weights(const format::GgufFile& file, const std::vector<GgufTensorRule>& rules, const fs::path& folder,
-                      at::ScalarType dtype, ImportedModel& imported) {
+int64_t write_weights(const format::GgufFile& file, const std::vector<GgufTensorRule>& rules,
+                      const fs::path& folder, at::ScalarType dtype, ImportedModel& imported) {
   std::vector<format::TensorInfo> infos;
   std::map<std::string, const GgufTensorRule*> rule_of;
   for (const auto& rule : rules) {
     const auto& tensor = file.info(rule.gguf);
     if (rule.is_transposed && tensor.shape.size() != 2)
-      throw DataError(file.path().string() + ": " + rule.gguf + " has " + std::to_string(tensor.shape.size()) +
-                          " dimensions, expected 2",
+      throw DataError(file.path().string() + ": " + rule.gguf + " has " +
+                          std::to_string(tensor.shape.size()) + " dimensions, expected 2",
                       "the file is damaged");
     infos.push_back({rule.hugging_face, dtype, stored_shape(tensor.shape, rule)});
     rule_of[rule.hugging_face] = &rule;
@@ -78,11 +81,13 @@ int64_t write_weights(const format::GgufFile& file, const std::vector<GgufTensor
     progress.advance(info.numel());
     return model::from_gguf_order(file.dequantize(rule.gguf), rule).to(dtype);
   };
-  for (auto& path : format::write_tensor_folder(folder, infos, produce)) imported.files.push_back(std::move(path));
+  for (auto& path : format::write_tensor_folder(folder, infos, produce))
+    imported.files.push_back(std::move(path));
   return imported.tensor_bytes;
 }
 
-/// config.json beside the weights, checked by reading it as any model's before the weights are written.
+/// config.json beside the weights, checked by reading it as any model's before the weights are
+/// written.
 model::DecoderConfig write_config(const nlohmann::json& config, const fs::path& folder) {
   write_file_atomically(folder / "config.json", config.dump(2) + "\n");
   return model::read_decoder_config(folder);
@@ -95,9 +100,12 @@ ImportedModel import_gguf(const fs::path& path, const fs::path& folder, at::Scal
   const auto shape_of = [&](std::string_view name) {
     return file.has(name) ? file.info(name).shape : std::vector<int64_t>{};
   };
-  const auto frequencies = file.has(kRopeFrequencies) ? file.dequantize(kRopeFrequencies) : at::Tensor();
+  const auto frequencies =
+      file.has(kRopeFrequencies) ? file.dequantize(kRopeFrequencies) : at::Tensor();
   auto config = model::config_from_gguf(file.metadata(), shape_of, frequencies);
-  config["torch_dtype"] = dtype == at::kHalf ? "float16" : dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  config["torch_dtype"] = dtype == at::kHalf       ? "float16"
+                          : dtype == at::kBFloat16 ? "bfloat16"
+                                                   : "float32";
 
   std::error_code ignored;
   ImportedModel imported;

@@ -1,5 +1,5 @@
-// A GGUF file made into a Hugging Face folder: weights decoded, rows put back in order, tokenizer and config.json
-// rebuilt from the metadata.
+// A GGUF file made into a Hugging Face folder: weights decoded, rows put back in order, tokenizer
+// and config.json rebuilt from the metadata.
 #pragma once
 
 #include <c10/core/ScalarType.h>

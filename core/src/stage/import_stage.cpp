@@ -10,14 +10,16 @@
 namespace qtk::stage {
 
 void import_stage(Run& run) {
-  if (std::filesystem::is_directory(run.config.model.path) || run.folder.is_finished("import")) return;
+  if (std::filesystem::is_directory(run.config.model.path) || run.folder.is_finished("import"))
+    return;
   const auto start = std::chrono::steady_clock::now();
-  const auto imported =
-      import_gguf(run.config.model.path, run.model_folder(), dtype_from(run.config.model.import_dtype));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto imported = import_gguf(run.config.model.path, run.model_folder(),
+                                    dtype_from(run.config.model.import_dtype));
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   run.folder.finish("import", seconds, imported.files);
-  core_log().info("imported " + std::to_string(imported.num_tensors) + " tensors, " + size_text(imported.tensor_bytes) +
-                  ", to " + run.model_folder().string());
+  core_log().info("imported " + std::to_string(imported.num_tensors) + " tensors, " +
+                  size_text(imported.tensor_bytes) + ", to " + run.model_folder().string());
 }
 
 }  // namespace qtk::stage

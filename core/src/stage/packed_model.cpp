@@ -147,7 +147,8 @@ void attach_packed_layers(OpenModel& opened, const fs::path& folder, const SiteN
       PackedWeight packed = std::move(weights[site.name]);
       opened.packed_bits += packed.storage_bits();
       opened.packed_weights += site.numel();
-      opened.decoder->attach(index, group.quantizer->unpack(site, std::move(packed), opened.decoder->bias(index)));
+      opened.decoder->attach(
+          index, group.quantizer->unpack(site, std::move(packed), opened.decoder->bias(index)));
     }
   }
   for (auto& group : opened.plan.groups) opened.decoder->fuse(*group.quantizer);

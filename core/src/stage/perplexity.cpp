@@ -67,7 +67,9 @@ Comparison comparison_of(const Totals& totals) {
   const auto sorted = std::get<0>(at::cat(totals.kl).sort());
   const int64_t count = sorted.numel();
   const auto at_share = [&](double share) {
-    return sorted[std::min<int64_t>(count - 1, static_cast<int64_t>(share * static_cast<double>(count)))].item<double>();
+    return sorted[std::min<int64_t>(count - 1,
+                                    static_cast<int64_t>(share * static_cast<double>(count)))]
+        .item<double>();
   };
   return {.kl_mean = sorted.mean().item<double>(),
           .kl_median = at_share(0.5),
@@ -78,13 +80,14 @@ Comparison comparison_of(const Totals& totals) {
 
 }  // namespace
 
-Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const std::string& label, BaseStates* keep,
-                    const BaseStates* compare) {
+Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const std::string& label,
+                    BaseStates* keep, const BaseStates* compare) {
   const c10::InferenceMode inference;
   const c10::Device device = decoder.parameters().front().tensor.device();
   const model::Head head = model::Head::of(decoder);
   const model::Head base_head = compare ? model::Head::of(*compare->base) : model::Head{};
-  QTK_CHECK(!compare || compare->hidden.size() == plan.batches.size(), "the base states belong to another plan");
+  QTK_CHECK(!compare || compare->hidden.size() == plan.batches.size(),
+            "the base states belong to another plan");
   Totals totals;
   if (keep) *keep = {.base = &decoder, .hidden = {}};
   Progress progress(label, plan.forward_tokens, "token");
@@ -94,7 +97,8 @@ Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const s
     const auto start = std::chrono::steady_clock::now();
     const auto [hidden, targets] = predictions_of(decoder, plan.batches[i], device);
     if (compare) {
-      const auto pair = model::compare_tokens(base_head, compare->hidden[i].to(hidden.device()), head, hidden, targets);
+      const auto pair = model::compare_tokens(base_head, compare->hidden[i].to(hidden.device()),
+                                              head, hidden, targets);
       totals.add(pair.model);
       totals.kl.push_back(pair.kl);
       totals.same_top += pair.base.argmax.eq(pair.model.argmax).sum().item<int64_t>();
@@ -103,13 +107,14 @@ Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const s
     }
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (keep) keep->hidden.push_back(hidden.cpu());
-    progress.note("ppl " + std::to_string(std::exp(totals.nll / static_cast<double>(totals.tokens))));
+    progress.note("ppl " +
+                  std::to_string(std::exp(totals.nll / static_cast<double>(totals.tokens))));
     progress.advance(plan.batches[i].inputs.numel());
   }
   Evaluation evaluation{perplexity_of(plan, totals, seconds), std::nullopt};
   if (!std::isfinite(evaluation.perplexity.nll))
-    throw Error(label + ": the model predicts NaN or infinity", "check its weights with `qtk inspect`",
-                ExitCode::kFailed, "eval");
+    throw Error(label + ": the model predicts NaN or infinity",
+                "check its weights with `qtk inspect`", ExitCode::kFailed, "eval");
   if (compare) evaluation.comparison = comparison_of(totals);
   return evaluation;
 }

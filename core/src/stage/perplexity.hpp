@@ -34,8 +34,9 @@ struct EvaluationSettings {
 
 /// Windows that go through the model together.
 struct WindowBatch {
-  at::Tensor inputs;   // [B, S] int64
-  at::Tensor targets;  // [B, S] int64: the token that input s is to predict, or text::kUnscoredTarget
+  at::Tensor inputs;  // [B, S] int64
+  at::Tensor
+      targets;  // [B, S] int64: the token that input s is to predict, or text::kUnscoredTarget
 };
 
 /// What is to be evaluated, independent of any model.
@@ -50,10 +51,12 @@ struct EvaluationPlan {
 /// The texts to be evaluated and how they are read.
 struct EvaluationText {
   std::vector<std::filesystem::path> files;
-  std::string format = "text";  // or "wikitext": articles, which ppl_word treats one by one and detokenizes
+  std::string format =
+      "text";  // or "wikitext": articles, which ppl_word treats one by one and detokenizes
 };
 
-/// @throws DataError if the text is shorter than one window, ConfigError if the settings make no sense
+/// @throws DataError if the text is shorter than one window, ConfigError if the settings make no
+/// sense
 EvaluationPlan plan_evaluation(const text::Tokenizer& tokenizer, const EvaluationText& text,
                                const EvaluationSettings& settings);
 

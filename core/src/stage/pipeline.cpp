@@ -57,9 +57,11 @@ Checked check_config(const fs::path& path, const std::vector<std::string>& overr
   config::Diagnostics diagnostics;
   const auto document = config::load_document(path, overrides, diagnostics);
   Checked checked{config::read_run_config(document, diagnostics), {}};
-  std::vector<fs::path> plugin_paths(checked.config.plugins.path.begin(), checked.config.plugins.path.end());
+  std::vector<fs::path> plugin_paths(checked.config.plugins.path.begin(),
+                                     checked.config.plugins.path.end());
   plugin::registry().configure(plugin::default_load_options(std::move(plugin_paths)));
-  for (const auto& variant : config::quantizer_variants(checked.config)) check_quantizer(variant.quantizer, diagnostics);
+  for (const auto& variant : config::quantizer_variants(checked.config))
+    check_quantizer(variant.quantizer, diagnostics);
   config::check_files(checked.config, document, diagnostics);
   diagnostics.throw_if_any();
   checked.warnings = diagnostics.warnings();
@@ -73,7 +75,8 @@ config::Node resolved(config::RunConfig config) {
     config::Diagnostics ignored;
     const OptionTable& table = plugin::registry().option_table("quantizer", section.use);
     section.options = config::options_node(
-        table, config::resolve_options(table, &section.options, section.path, section.use, ignored));
+        table,
+        config::resolve_options(table, &section.options, section.path, section.use, ignored));
   }
   return config::resolved_node(config);
 }
@@ -89,15 +92,16 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
     for (const auto& file : config.data.eval->files)
       identity.inputs["content of " + file] = content_fingerprint(file);
   for (const auto& variant : config::quantizer_variants(config))
-    identity.inputs["plugin " + variant.quantizer.use] =
-        content_fingerprint(plugin::registry().find("quantizer", variant.quantizer.use).name().file);
+    identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
+        plugin::registry().find("quantizer", variant.quantizer.use).name().file);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }
 
 void apply_process_settings(const config::RunConfig& config) {
   if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
-  at::globalContext().setDeterministicAlgorithms(config.determinism != "off", config.determinism == "warn");
+  at::globalContext().setDeterministicAlgorithms(config.determinism != "off",
+                                                 config.determinism == "warn");
 }
 
 void write_inputs(const Run& run, const RunRequest& request, const config::Node& resolved_config) {
@@ -114,12 +118,14 @@ Run open_run(const RunRequest& request) {
   const RunIdentity identity = identity_of(checked.config, resolved_config);
   apply_process_settings(checked.config);
   const c10::Device device = open_device(checked.config.device);
-  RunFolder folder = request.folder ? RunFolder::at(*request.folder, identity, request.resume)
-                                    : RunFolder::under(checked.config.out, identity, request.resume);
+  RunFolder folder = request.folder
+                         ? RunFolder::at(*request.folder, identity, request.resume)
+                         : RunFolder::under(checked.config.out, identity, request.resume);
   log_to_file(folder / "log.txt");
   const auto seed = static_cast<uint64_t>(checked.config.seed);
   Run run{std::move(checked.config), std::move(folder),
-          std::make_unique<plugin::CoreRunContext>(plugin::RunContextInit{.device = device, .seed = seed})};
+          std::make_unique<plugin::CoreRunContext>(
+              plugin::RunContextInit{.device = device, .seed = seed})};
   write_inputs(run, request, resolved_config);
   return run;
 }
@@ -129,7 +135,8 @@ void run_stage(Run& run, const Stage& stage) {
   run.folder.write_status("running", stage.name, 0);
   core_log().info("stage " + stage.name);
   stage.run(run);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   core_log().info("stage " + stage.name + " finished in " + duration_text(seconds));
 }
 
@@ -140,8 +147,10 @@ void run_stages(Run& run, const std::string& until) {
     try {
       run_stage(run, stage);
     } catch (const Error& error) {
-      const bool is_stop = error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kPreempted;
-      run.folder.write_status(is_stop ? "stopped" : "failed", stage.name, static_cast<int>(error.code()));
+      const bool is_stop =
+          error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kPreempted;
+      run.folder.write_status(is_stop ? "stopped" : "failed", stage.name,
+                              static_cast<int>(error.code()));
       throw;
     } catch (...) {
       run.folder.write_status("failed", stage.name, static_cast<int>(ExitCode::kFailed));
@@ -158,16 +167,20 @@ fs::path Run::model_folder() const {
   return fs::is_directory(config.model.path) ? fs::path(config.model.path) : folder / "model";
 }
 
-fs::path Run::packed_folder(const std::string& variant) const { return folder / "artifacts" / variant / "packed"; }
+fs::path Run::packed_folder(const std::string& variant) const {
+  return folder / "artifacts" / variant / "packed";
+}
 
-std::vector<config::Problem> validate_config(const fs::path& config, const std::vector<std::string>& overrides) {
+std::vector<config::Problem> validate_config(const fs::path& config,
+                                             const std::vector<std::string>& overrides) {
   return check_config(config, overrides).warnings;
 }
 
 std::vector<std::string> run(const RunRequest& request) {
   watch_interrupts();
   Run run = open_run(request);
-  core_log().info((run.folder.is_resumed() ? "resuming " : "writing to ") + run.folder.path().string());
+  core_log().info((run.folder.is_resumed() ? "resuming " : "writing to ") +
+                  run.folder.path().string());
   run_stages(run, request.until);
   return summary_lines(run);
 }

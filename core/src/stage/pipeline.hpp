@@ -16,11 +16,11 @@ namespace qtk::stage {
 
 struct RunRequest {
   std::filesystem::path config;
-  std::vector<std::string> overrides;          // "a.b=c"
-  std::optional<std::filesystem::path> folder; // --out; else one below config.out
+  std::vector<std::string> overrides;           // "a.b=c"
+  std::optional<std::filesystem::path> folder;  // --out; else one below config.out
   Resume resume = Resume::kAuto;
-  std::string until;                           // last stage to run; empty: all
-  std::string command;                         // as typed, for command.txt
+  std::string until;    // last stage to run; empty: all
+  std::string command;  // as typed, for command.txt
 };
 
 /// What the stages share. Stages write below `folder` and read each other's files from there.
@@ -42,7 +42,8 @@ void eval_stage(Run& run);
 void export_stage(Run& run);
 void report_stage(Run& run);
 
-/// Everything `qtk validate` can know without opening a model: structure, values, plugins and their options, files.
+/// Everything `qtk validate` can know without opening a model: structure, values, plugins and their
+/// options, files.
 /// @returns warnings. @throws ConfigError with all problems
 std::vector<config::Problem> validate_config(const std::filesystem::path& config,
                                              const std::vector<std::string>& overrides);

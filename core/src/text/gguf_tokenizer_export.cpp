@@ -227,7 +227,8 @@ void add_tokenizer_metadata(const std::filesystem::path& folder, GgufMetadata& m
     metadata.values[gguf::kModel] = std::string("gpt2");
     const std::string rule = split_rule_of(source.document, source.file).name;
     metadata.values[gguf::kPre] = rule;
-    if (rule == "smollm") metadata.values[gguf::kOwnPre] = rule;  // see split_rule_in() of the import
+    if (rule == "smollm")
+      metadata.values[gguf::kOwnPre] = rule;  // see split_rule_in() of the import
     put_merges(source, merges_of(source), metadata);
   } else {
     metadata.values[gguf::kModel] = std::string("llama");

@@ -92,8 +92,9 @@ json tokenizer_with(json added, json model) {
           {"model", std::move(model)}};
 }
 
-/// For files that say "smollm", llama.cpp splits off every digit; transformers knows no such rule and does not. Ids
-/// follow transformers, unless qtk wrote the file from a tokenizer that does split them off.
+/// For files that say "smollm", llama.cpp splits off every digit; transformers knows no such rule
+/// and does not. Ids follow transformers, unless qtk wrote the file from a tokenizer that does
+/// split them off.
 const SplitRule& split_rule_in(const GgufMetadata& metadata) {
   if (metadata.has(gguf::kOwnPre)) return split_rule(metadata.text(gguf::kOwnPre));
   const std::string name = metadata.has(gguf::kPre) ? metadata.text(gguf::kPre) : "default";

@@ -1,8 +1,8 @@
-#include <qtk/testing/quantizer_contract.hpp>
-#include <qtk/testing/plugin_under_test.hpp>
-#include <qtk/weight_only.hpp>
+#include "../../../plugins/quantizers/affine/affine_fit.hpp"
 
-#include "../../../plugins/quantizers/affine/affine_math.hpp"
+#include <qtk/testing/plugin_under_test.hpp>
+#include <qtk/testing/quantizer_contract.hpp>
+#include <qtk/weight_only.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
+QTK_INSTANTIATE_CONTRACT(QuantizerContract, "affine");
+
 namespace qtk {
 namespace {
 
 using testing::gaussian;
 using testing::make;
-
-QTK_INSTANTIATE_CONTRACT(QuantizerContract, "affine");
 
 at::Tensor matrix(std::vector<float> values, int64_t columns) {
   return at::tensor(values).reshape({-1, columns});
@@ -26,7 +26,8 @@ at::Tensor matrix(std::vector<float> values, int64_t columns) {
 /// The weight of the vectors below; its last group is all zero.
 at::Tensor vector_weight() {
   return matrix({0.12F, -0.53F, 0.97F, -1.41F, 2.05F, 0.08F, 0.33F, 0.76F,  //
-                 -0.25F, -1.75F, -0.5F, -0.125F, 0, 0, 0, 0}, 8);
+                 -0.25F, -1.75F, -0.5F, -0.125F, 0, 0, 0, 0},
+                8);
 }
 
 LinearSite site_of(int64_t out, int64_t in) {
@@ -37,34 +38,67 @@ struct Vector {
   const char* options;
   std::vector<double> scales;  // row 0 groups 0 and 1, row 1 group 0
   std::vector<int> zeros;
-  std::vector<int> codes;      // row 0, then the first four of row 1
+  std::vector<int> codes;  // row 0, then the first four of row 1
   double squared_error;
 };
 
 // torchao's quant_primitives at f538027ab, fp32, groups of 4.
 const Vector kVectors[] = {
-    {"{bits: 2, group_size: 4}", {.7933333516, .6833333373, .5833333135}, {2, 0, 3},
-     {2, 1, 3, 0, 3, 0, 0, 1, 3, 0, 2, 3}, 0.352413944},
-    {"{bits: 3, group_size: 4}", {.3400000036, .2928571403, .25}, {4, 0, 7},
-     {4, 2, 7, 0, 7, 0, 1, 3, 6, 0, 5, 7}, 0.079363770},
-    {"{bits: 4, group_size: 4}", {.1586666703, .1366666704, .1166666672}, {9, 0, 15},
-     {10, 6, 15, 0, 15, 1, 2, 6, 13, 0, 11, 14}, 0.016539672},
-    {"{bits: 5, group_size: 4}", {.0767741948, .0661290288, .0564516112}, {18, 0, 31},
-     {20, 11, 31, 0, 31, 1, 5, 11, 27, 0, 22, 29}, 0.004806790},
-    {"{bits: 6, group_size: 4}", {.0377777778, .0325396806, .0277777780}, {37, 0, 63},
-     {40, 23, 63, 0, 63, 2, 10, 23, 54, 0, 45, 59}, 0.000915424},
-    {"{bits: 8, group_size: 4}", {.0093333339, .0080392156, .0068627452}, {151, 0, 255},
-     {164, 94, 255, 0, 255, 10, 41, 95, 219, 0, 182, 237}, 0.000032628},
-    {"{bits: 2, group_size: 4, symmetric: true}", {.9399999976, 1.3666666746, 1.1666666269}, {},
-     {0, -1, 1, -2, 1, 0, 0, 1, 0, -2, 0, 0}, 2.022991577},
-    {"{bits: 3, group_size: 4, symmetric: true}", {.4028571248, .5857142806, .5}, {},
-     {0, -1, 2, -4, 3, 0, 1, 1, 0, -4, -1, 0}, 0.426684191},
-    {"{bits: 4, group_size: 4, symmetric: true}", {.1879999936, .2733333409, .2333333343}, {},
-     {1, -3, 5, -8, 7, 0, 1, 3, -1, -8, -2, -1}, 0.074140978},
-    {"{bits: 5, group_size: 4, symmetric: true}", {.0909677371, .1322580576, .1129032224}, {},
-     {1, -6, 11, -16, 15, 1, 2, 6, -2, -16, -4, -1}, 0.022877963},
-    {"{bits: 6, group_size: 4, symmetric: true}", {.0447619036, .0650793612, .0555555560}, {},
-     {3, -12, 22, -32, 31, 1, 5, 12, -4, -32, -9, -2}, 0.004451691},
+    {"{bits: 2, group_size: 4}",
+     {.7933333516, .6833333373, .5833333135},
+     {2, 0, 3},
+     {2, 1, 3, 0, 3, 0, 0, 1, 3, 0, 2, 3},
+     0.352413944},
+    {"{bits: 3, group_size: 4}",
+     {.3400000036, .2928571403, .25},
+     {4, 0, 7},
+     {4, 2, 7, 0, 7, 0, 1, 3, 6, 0, 5, 7},
+     0.079363770},
+    {"{bits: 4, group_size: 4}",
+     {.1586666703, .1366666704, .1166666672},
+     {9, 0, 15},
+     {10, 6, 15, 0, 15, 1, 2, 6, 13, 0, 11, 14},
+     0.016539672},
+    {"{bits: 5, group_size: 4}",
+     {.0767741948, .0661290288, .0564516112},
+     {18, 0, 31},
+     {20, 11, 31, 0, 31, 1, 5, 11, 27, 0, 22, 29},
+     0.004806790},
+    {"{bits: 6, group_size: 4}",
+     {.0377777778, .0325396806, .0277777780},
+     {37, 0, 63},
+     {40, 23, 63, 0, 63, 2, 10, 23, 54, 0, 45, 59},
+     0.000915424},
+    {"{bits: 8, group_size: 4}",
+     {.0093333339, .0080392156, .0068627452},
+     {151, 0, 255},
+     {164, 94, 255, 0, 255, 10, 41, 95, 219, 0, 182, 237},
+     0.000032628},
+    {"{bits: 2, group_size: 4, symmetric: true}",
+     {.9399999976, 1.3666666746, 1.1666666269},
+     {},
+     {0, -1, 1, -2, 1, 0, 0, 1, 0, -2, 0, 0},
+     2.022991577},
+    {"{bits: 3, group_size: 4, symmetric: true}",
+     {.4028571248, .5857142806, .5},
+     {},
+     {0, -1, 2, -4, 3, 0, 1, 1, 0, -4, -1, 0},
+     0.426684191},
+    {"{bits: 4, group_size: 4, symmetric: true}",
+     {.1879999936, .2733333409, .2333333343},
+     {},
+     {1, -3, 5, -8, 7, 0, 1, 3, -1, -8, -2, -1},
+     0.074140978},
+    {"{bits: 5, group_size: 4, symmetric: true}",
+     {.0909677371, .1322580576, .1129032224},
+     {},
+     {1, -6, 11, -16, 15, 1, 2, 6, -2, -16, -4, -1},
+     0.022877963},
+    {"{bits: 6, group_size: 4, symmetric: true}",
+     {.0447619036, .0650793612, .0555555560},
+     {},
+     {3, -12, 22, -32, 31, 1, 5, 12, -4, -32, -9, -2},
+     0.004451691},
 };
 
 TEST(Affine, GivesThePublishedCodesScalesAndErrors) {
@@ -79,21 +113,25 @@ TEST(Affine, GivesThePublishedCodesScalesAndErrors) {
       EXPECT_EQ(codes[static_cast<int64_t>(i)].item<int>(), expected.codes[i]) << "code " << i;
     const auto scales = q.scales.flatten();
     for (size_t g = 0; g < 3; ++g)
-      EXPECT_NEAR(scales[static_cast<int64_t>(g)].item<double>(), expected.scales[g], 1e-7 * expected.scales[g]);
+      EXPECT_NEAR(scales[static_cast<int64_t>(g)].item<double>(), expected.scales[g],
+                  1e-7 * expected.scales[g]);
     for (size_t g = 0; g < expected.zeros.size(); ++g)
       EXPECT_EQ(q.zeros.flatten()[static_cast<int64_t>(g)].item<int>(), expected.zeros[g]);
-    const double error = (affine->dequantize(q) - vector_weight()).to(at::kDouble).square().sum().item<double>();
+    const double error =
+        (affine->dequantize(q) - vector_weight()).to(at::kDouble).square().sum().item<double>();
     EXPECT_NEAR(error, expected.squared_error, 1e-6 * expected.squared_error + 1e-9);
   }
 }
 
 TEST(Affine, PerChannelSymmetricEightBitsGivesThePublishedCodes) {
-  const auto affine = make<WeightOnlyQuantizer>("affine", "{bits: 8, group_size: -1, symmetric: true}");
+  const auto affine =
+      make<WeightOnlyQuantizer>("affine", "{bits: 8, group_size: -1, symmetric: true}");
 
   const auto q = affine->quantize(vector_weight());
 
-  EXPECT_TRUE(at::equal(q.codes.flatten().slice(0, 0, 12).to(at::kInt),
-                        at::tensor({7, -33, 60, -88, 127, 5, 21, 47, -18, -127, -36, -9}, at::kInt)));
+  EXPECT_TRUE(
+      at::equal(q.codes.flatten().slice(0, 0, 12).to(at::kInt),
+                at::tensor({7, -33, 60, -88, 127, 5, 21, 47, -18, -127, -36, -9}, at::kInt)));
   EXPECT_NEAR(q.scales.flatten()[0].item<double>(), .0160784312, 1e-9);
   EXPECT_NEAR(q.scales.flatten()[1].item<double>(), .0137254903, 1e-9);
 }
@@ -135,7 +173,7 @@ TEST(Affine, AgreesWithThePlainLoopsOnRandomWeights) {
           const auto reference =
               affine::quantize_group_ref({group.const_data_ptr<float>(), 32}, settings, codes);
           EXPECT_EQ(fast.scales_RG1[r][g].item<float>(), reference.scale);
-          if (!is_symmetric) EXPECT_EQ(fast.zeros_RG1[r][g].item<int>(), reference.zero);
+          EXPECT_EQ(is_symmetric ? 0 : fast.zeros_RG1[r][g].item<int>(), reference.zero);
           EXPECT_TRUE(at::equal(fast.codes_RGK[r][g].to(at::kInt), at::tensor(codes, at::kInt)));
         }
     }
@@ -150,7 +188,9 @@ TEST(Affine, ErrorStaysWithinHalfAStepWhereNothingIsClipped) {
   // The zero point is rounded too, which can clip an end of the range by half a step more.
   const auto step = q.scales.unsqueeze(-1).expand({16, 4, 32}).flatten(1);
   EXPECT_TRUE(((affine->dequantize(q) - w_OI).abs() <= step * 1.001).all().item<bool>());
-  EXPECT_GT(((affine->dequantize(q) - w_OI).abs() <= 0.5001 * step).to(at::kFloat).mean().item<double>(), 0.97);
+  EXPECT_GT(
+      ((affine->dequantize(q) - w_OI).abs() <= 0.5001 * step).to(at::kFloat).mean().item<double>(),
+      0.97);
 }
 
 TEST(Affine, LeastSquaresRangeNeverHasMoreErrorThanTheWholeRange) {
@@ -160,7 +200,10 @@ TEST(Affine, LeastSquaresRangeNeverHasMoreErrorThanTheWholeRange) {
     const auto whole = make<WeightOnlyQuantizer>("affine", common + "minmax}");
     const auto least = make<WeightOnlyQuantizer>("affine", common + "mse}");
     const auto error_of = [&](const auto& quantizer) {
-      return (quantizer->dequantize(quantizer->quantize(w_OI)) - w_OI).square().unflatten(1, {4, 64}).sum(-1);
+      return (quantizer->dequantize(quantizer->quantize(w_OI)) - w_OI)
+          .square()
+          .unflatten(1, {4, 64})
+          .sum(-1);
     };
 
     const auto error_whole = error_of(whole), error_least = error_of(least);
@@ -170,8 +213,26 @@ TEST(Affine, LeastSquaresRangeNeverHasMoreErrorThanTheWholeRange) {
   }
 }
 
+// The two searches sum errors in another order, so a near tie may fall either way; the errors agree
+// all the same.
+TEST(Affine, OnePassRangeSearchFindsTheReferencesError) {
+  for (const bool is_symmetric : {false, true}) {
+    const affine::Settings settings{
+        .bits = 3, .is_symmetric = is_symmetric, .scale_rule = affine::ScaleRule::kMse};
+    const auto w_RGK = gaussian({16, 4, 72}, /*seed=*/10);
+    const auto error_of = [&](const affine::Grid& grid) {
+      return ((grid.codes_RGK - grid.zero_RG1) * grid.scale_RG1 - w_RGK).square().sum(-1);
+    };
+
+    const auto found = error_of(affine::fit_grid(w_RGK, settings));
+
+    EXPECT_TRUE(at::allclose(found, error_of(affine::fit_least_error_ref(w_RGK, settings)), 1e-5));
+  }
+}
+
 TEST(Affine, CodesAreChosenForTheStoredScale) {
-  const auto affine = make<WeightOnlyQuantizer>("affine", "{bits: 8, group_size: 64, scale_dtype: f16}");
+  const auto affine =
+      make<WeightOnlyQuantizer>("affine", "{bits: 8, group_size: 64, scale_dtype: f16}");
   const auto w_OI = gaussian({8, 64}, /*seed=*/7);
 
   const auto q = affine->quantize(w_OI);
@@ -187,8 +248,10 @@ TEST(Affine, StoredSizeIsCodesScalesAndZeroPointsAtTheirWidth) {
   };
   const int64_t weights = 16 * 256, groups = weights / 64;
 
-  EXPECT_EQ(bits_of("{bits: 3, group_size: 64}"), 3 * weights + 32 * groups + 16 * 16);  // 4 zeros of 3 bits: 2 bytes a row
-  EXPECT_EQ(bits_of("{bits: 4, group_size: 64, scale_dtype: f16}"), 4 * weights + 16 * groups + 4 * groups);
+  EXPECT_EQ(bits_of("{bits: 3, group_size: 64}"),
+            3 * weights + 32 * groups + 16 * 16);  // 4 zeros of 3 bits: 2 bytes a row
+  EXPECT_EQ(bits_of("{bits: 4, group_size: 64, scale_dtype: f16}"),
+            4 * weights + 16 * groups + 4 * groups);
   EXPECT_EQ(bits_of("{bits: 4, group_size: 64, symmetric: true}"), 4 * weights + 32 * groups);
   EXPECT_EQ(bits_of("{bits: 8, group_size: -1}"), 8 * weights + (32 + 8) * 16);
   EXPECT_EQ(bits_of("{bits: 8, group_size: 0}"), 8 * weights + 32 + 8);
@@ -197,16 +260,19 @@ TEST(Affine, StoredSizeIsCodesScalesAndZeroPointsAtTheirWidth) {
 TEST(Affine, GridGivesTheSameWeightForEveryGranularity) {
   for (const char* group : {"64", "-1", "0"})
     for (const char* symmetric : {"true", "false"}) {
-      const auto affine = make<WeightOnlyQuantizer>(
-          "affine", std::string("{bits: 4, group_size: ") + group + ", symmetric: " + symmetric + "}");
+      const auto affine =
+          make<WeightOnlyQuantizer>("affine", std::string("{bits: 4, group_size: ") + group +
+                                                  ", symmetric: " + symmetric + "}");
       const auto q = affine->quantize(gaussian({8, 128}, /*seed=*/8));
 
       const auto grid = affine->grid(q);
 
       ASSERT_TRUE(grid);
-      const auto weight = ((grid->codes.unflatten(1, {-1, grid->group_size}) - grid->zeros.unsqueeze(-1)).to(at::kFloat) *
-                           grid->scales.unsqueeze(-1))
-                              .flatten(1);
+      const auto weight =
+          ((grid->codes.unflatten(1, {-1, grid->group_size}) - grid->zeros.unsqueeze(-1))
+               .to(at::kFloat) *
+           grid->scales.unsqueeze(-1))
+              .flatten(1);
       EXPECT_TRUE(at::equal(weight, affine->dequantize(q))) << group << " " << symmetric;
     }
 }
@@ -218,7 +284,8 @@ TEST(Affine, NamesTheLayerWhoseColumnsAGroupDoesNotDivide) {
     affine->storage_bits(site_of(8, 576));
     FAIL() << "expected a ConfigError";
   } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(), "group_size 128 does not divide the 576 columns of model.layers.0.mlp.up_proj");
+    EXPECT_STREQ(error.what(),
+                 "group_size 128 does not divide the 576 columns of model.layers.0.mlp.up_proj");
     EXPECT_EQ(error.remedy(), "try 32, 64, 96, 192");
   }
 }
