@@ -1,1 +1,94 @@
-int main() {}
+// qtk: parse the verb, run it, turn errors into one sentence and the documented exit code.
+#include "command_line.hpp"
+#include "verb.hpp"
+
+#include "base/nearest_name.hpp"
+
+#include <qtk/runtime/error.hpp>
+#include <qtk/version.hpp>
+
+#include <c10/util/Exception.h>
+
+#include <iostream>
+#include <new>
+#include <string_view>
+#include <vector>
+
+namespace qtk::app {
+namespace {
+
+struct Verb {
+  std::string_view name, summary;
+  int (*run)(Arguments);
+};
+
+constexpr Verb kVerbs[] = {
+    {"run", "run the stages of a configuration, resuming where an earlier run stopped", run},
+    {"validate", "check configurations without running them", validate},
+    {"list", "plugins that were found", list},
+    {"describe", "options of a plugin, with defaults, ranges and units", describe},
+    {"import", "make a Hugging Face folder of a GGUF file", import},
+    {"eval", "perplexity of a model on a text", evaluate},
+    {"export", "write a model in another library's format", export_model},
+    {"inspect", "tensors, sizes and token ids of a model", inspect},
+    {"doctor", "what this machine and this installation offer", doctor},
+    {"schema", "JSON Schema of the configuration, for editors", schema},
+    {"plugin-probe", "", probe_plugin},
+};
+
+void show_overview() {
+  std::cout << "qtk " QTK_VERSION ": low-bit training and compression of transformer models\n\n"
+               "Usage: qtk VERB [arguments]      qtk VERB --help\n\n";
+  for (const Verb& verb : kVerbs)
+    if (!verb.summary.empty())
+      std::cout << "  " << verb.name << std::string(10 - verb.name.size(), ' ') << verb.summary << "\n";
+  std::cout << "\nExample:\n  qtk run configs/quickstart.yaml --set quantizer.options.group_size=32\n";
+}
+
+int dispatch(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    show_overview();
+    return words.empty() ? static_cast<int>(ExitCode::kConfig) : 0;
+  }
+  if (words[0] == "--version") {
+    std::cout << "qtk " QTK_VERSION " (LibTorch " QTK_TORCH_VERSION ")\n";
+    return 0;
+  }
+  std::vector<std::string> known;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == words[0]) return verb.run(Arguments(words).subspan(1));
+    if (!verb.summary.empty()) known.emplace_back(verb.name);
+  }
+  const std::string nearest = nearest_name(words[0], known);
+  throw ConfigError("unknown verb '" + words[0] + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+                    "verbs: " + join(known));
+}
+
+int report(std::string_view area, std::string_view sentence, std::string_view remedy, ExitCode code) {
+  std::cerr << "error[" << area << "]: " << sentence << "\n";
+  if (!remedy.empty()) std::cerr << "   " << remedy << "\n";
+  return static_cast<int>(code);
+}
+
+}  // namespace
+}  // namespace qtk::app
+
+int main(int count, char** words) {
+  using qtk::ExitCode;
+  using qtk::app::report;
+  try {
+    return qtk::app::dispatch({words + 1, words + count});
+  } catch (const qtk::app::HelpShown&) {
+    return 0;
+  } catch (const qtk::Error& error) {
+    return report(error.area(), error.what(), error.remedy(), error.code());
+  } catch (const std::bad_alloc&) {
+    return report("oom", "out of host memory", "use a smaller batch or model", ExitCode::kMemory);
+  } catch (const c10::OutOfMemoryError& error) {
+    return report("oom", error.what_without_backtrace(), "use a smaller batch", ExitCode::kMemory);
+  } catch (const c10::Error& error) {
+    return report("run", error.what_without_backtrace(), "", ExitCode::kFailed);
+  } catch (const std::exception& error) {
+    return report("run", error.what(), "", ExitCode::kFailed);
+  }
+}

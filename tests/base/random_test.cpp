@@ -13,26 +13,39 @@ namespace {
 TEST(Philox, GivesThePublishedKnownAnswers) {
   using Words = std::array<uint32_t, 4>;
 
-  EXPECT_EQ(RandomStream::block({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(RandomStream::block({0, 0, 0, 0}, {0, 0}),
+            (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   constexpr uint32_t kOnes = 0xffffffff;
   EXPECT_EQ(RandomStream::block({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
             (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(RandomStream::block({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+  EXPECT_EQ(RandomStream::block({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+                                {0xa4093822, 0x299f31d0}),
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
 TEST(RandomStream, EqualKeysGiveEqualNumbersAndAnyFieldChangesThem) {
-  const RandomKey key{.seed = 7, .purpose = "probe", .step = 3, .site = "model.layers.0.q_proj", .rank = 1};
+  const RandomKey key{
+      .seed = 7, .purpose = "probe", .step = 3, .site = "model.layers.0.q_proj", .rank = 1};
   std::set<uint64_t> firsts;
   const auto first = [](RandomKey k) { return RandomStream(k).next_u64(); };
 
   EXPECT_EQ(first(key), first(key));
   firsts.insert(first(key));
-  auto other = key; other.seed = 8; firsts.insert(first(other));
-  other = key; other.purpose = "noise"; firsts.insert(first(other));
-  other = key; other.step = 4; firsts.insert(first(other));
-  other = key; other.site = "model.layers.1.q_proj"; firsts.insert(first(other));
-  other = key; other.rank = 2; firsts.insert(first(other));
+  auto other = key;
+  other.seed = 8;
+  firsts.insert(first(other));
+  other = key;
+  other.purpose = "noise";
+  firsts.insert(first(other));
+  other = key;
+  other.step = 4;
+  firsts.insert(first(other));
+  other = key;
+  other.site = "model.layers.1.q_proj";
+  firsts.insert(first(other));
+  other = key;
+  other.rank = 2;
+  firsts.insert(first(other));
   EXPECT_EQ(firsts.size(), 6u);
 }
 

@@ -9,8 +9,9 @@ namespace qtk {
 
 /// Packs codes of `bits` bits, row after row.
 ///
-///   row of n codes -> ceil(n * bits / 8) bytes; code j occupies bits j*bits ... j*bits + bits - 1 of the row,
-///   bit k of the row being bit k % 8 (least significant first) of byte k / 8; unused high bits of the last byte are 0
+///   row of n codes -> ceil(n * bits / 8) bytes; code j occupies bits j*bits ... j*bits + bits - 1
+///   of the row, bit k of the row being bit k % 8 (least significant first) of byte k / 8; unused
+///   high bits of the last byte are 0
 ///
 /// For 4 bits: two codes a byte, low nibble first.
 /// @param codes  [rows, n] uint8, each below 2^bits, on the CPU

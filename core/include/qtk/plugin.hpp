@@ -1,6 +1,8 @@
-// The one include of a plugin. A plugin is a struct of options, a class that implements one of the five interfaces, and
+// The one include of a plugin. A plugin is a struct of options, a class that implements one of the
+// five interfaces, and
 //
-//   QTK_PLUGIN(Quantizer, Rtn, RtnOptions, .name = "rtn", .version = "0.1.0", .summary = "Round to nearest")
+//   QTK_PLUGIN(Quantizer, Rtn, RtnOptions, .name = "rtn", .version = "0.1.0", .summary = "Round to
+//   nearest")
 //
 // at the end of its file. The class is constructed from (options) or (options, RunContext&).
 #pragma once
@@ -11,147 +13,14 @@
 #include <qtk/api/scheduler.hpp>
 #include <qtk/api/search_strategy.hpp>
 #include <qtk/options/option_set.hpp>
+#include <qtk/plugin_descriptor.hpp>
 #include <qtk/runtime/check.hpp>
 #include <qtk/runtime/error.hpp>
 #include <qtk/runtime/fingerprint.hpp>
 #include <qtk/runtime/run_context.hpp>
 #include <qtk/weight_only.hpp>
 
-#include <cstddef>
-#include <cstring>
 #include <string_view>
-
-namespace qtk {
-
-/// Designated initialisers of QTK_PLUGIN, in this order. All point to literals.
-struct PluginInfo {
-  const char* name = "";     // lower snake case; equal to the CMake name, the file and the YAML
-  const char* version = "";  // of the plugin
-  const char* summary = "";  // one line
-  const char* paper = "";    // title and identifier
-};
-
-/// Filled by a plugin's entry points instead of letting an exception cross a C frame.
-struct PluginFailure {
-  int code = 0;  // ExitCode; 0: no failure
-  char sentence[2048] = {};
-  char remedy[1024] = {};
-};
-
-/// What `qtk_plugin_v1` returns. Members are appended, never inserted, never reordered.
-struct PluginDescriptor {
-  uint32_t struct_size;
-  uint32_t api_version;  // QTK_API_MAJOR << 16 | QTK_API_MINOR
-  const char* fingerprint;
-  const char* kind;
-  PluginInfo info;
-  void (*options)(OptionTable* out, PluginFailure* failure) noexcept;
-  /// Returns a pointer to the interface (Quantizer*, ...), or null with `failure` filled.
-  void* (*create)(const OptionValues* values, RunContext* context, PluginFailure* failure) noexcept;
-  void (*destroy)(void* object) noexcept;
-};
-static_assert(offsetof(PluginDescriptor, info) == 24 && offsetof(PluginDescriptor, create) == 64);
-
-using PluginEntry = const PluginDescriptor* (*)();
-
-}  // namespace qtk
-
-namespace qtk::detail {
-
-template <class Interface>
-constexpr const char* kind_of() {
-  if constexpr (std::is_same_v<Interface, Quantizer>) return "quantizer";
-  else if constexpr (std::is_same_v<Interface, Scheduler>) return "scheduler";
-  else if constexpr (std::is_same_v<Interface, Estimator>) return "estimator";
-  else if constexpr (std::is_same_v<Interface, SearchStrategy>) return "search";
-  else if constexpr (std::is_same_v<Interface, Compressor>) return "comm";
-  else static_assert(!sizeof(Interface*), "QTK_PLUGIN: the first argument is Quantizer, Scheduler, Estimator, "
-                                          "SearchStrategy or Compressor");
-}
-
-/// The manifest: one "key=value" line each, ended by a zero byte.
-template <std::size_t N>
-struct Manifest {
-  char text[N] = {};
-};
-
-constexpr std::string_view kManifestKeys[] = {"qtk_manifest=1\nkind=", "\nname=", "\nversion=",
-                                              "\nsummary=", "\npaper=", "\nbuild="};
-
-template <std::size_t Count>
-constexpr std::size_t manifest_size(const std::string_view (&values)[Count]) {
-  std::size_t size = 2;  // last newline and the zero byte
-  for (std::size_t i = 0; i < Count; ++i) size += kManifestKeys[i].size() + values[i].size();
-  return size;
-}
-
-template <std::size_t N, std::size_t Count>
-constexpr Manifest<N> make_manifest(const std::string_view (&values)[Count]) {
-  Manifest<N> manifest;
-  std::size_t at = 0;
-  const auto append = [&](std::string_view part) {
-    for (const char c : part) manifest.text[at++] = c;
-  };
-  for (std::size_t i = 0; i < Count; ++i) append(kManifestKeys[i]), append(values[i]);
-  append("\n");
-  return manifest;
-}
-
-inline void copy_text(const char* from, char* to, std::size_t capacity) {
-  std::strncpy(to, from, capacity - 1);
-  to[capacity - 1] = 0;
-}
-
-/// Runs `body`; an exception becomes text.
-template <class Body>
-void contain(PluginFailure* failure, Body&& body) noexcept {
-  try {
-    body();
-  } catch (const Error& error) {
-    failure->code = static_cast<int>(error.code());
-    copy_text(error.what(), failure->sentence, sizeof failure->sentence);
-    copy_text(error.remedy().c_str(), failure->remedy, sizeof failure->remedy);
-  } catch (const std::exception& error) {
-    failure->code = static_cast<int>(ExitCode::kFailed);
-    copy_text(error.what(), failure->sentence, sizeof failure->sentence);
-  } catch (...) {
-    failure->code = static_cast<int>(ExitCode::kFailed);
-    copy_text("threw something that is not a std::exception", failure->sentence, sizeof failure->sentence);
-  }
-}
-
-template <class Interface, class Class, class Options>
-Interface* construct(const OptionValues& values, RunContext& context) {
-  Options options = make_options<Options>(option_table<Options>(), values);
-  if constexpr (std::is_constructible_v<Class, Options, RunContext&>)
-    return new Class(std::move(options), context);
-  else if constexpr (std::is_constructible_v<Class, Options>)
-    return new Class(std::move(options));
-  else
-    return new Class();
-}
-
-template <class Interface, class Class, class Options>
-PluginDescriptor describe_plugin(const PluginInfo& info) {
-  return {
-      .struct_size = sizeof(PluginDescriptor),
-      .api_version = QTK_API_MAJOR << 16 | QTK_API_MINOR,
-      .fingerprint = QTK_FINGERPRINT,
-      .kind = kind_of<Interface>(),
-      .info = info,
-      .options = [](OptionTable* out, PluginFailure* failure) noexcept {
-        contain(failure, [&] { *out = option_table<Options>(); });
-      },
-      .create = [](const OptionValues* values, RunContext* context, PluginFailure* failure) noexcept -> void* {
-        Interface* object = nullptr;
-        contain(failure, [&] { object = construct<Interface, Class, Options>(*values, *context); });
-        return object;
-      },
-      .destroy = [](void* object) noexcept { delete static_cast<Interface*>(object); },
-  };
-}
-
-}  // namespace qtk::detail
 
 // The CMake function qtk_add_plugin sets QTK_PLUGIN_NAME and QTK_PLUGIN_KIND.
 #ifdef QTK_STATIC_PLUGIN  // linked into a test: the entry has the name that the test gives it
@@ -159,37 +28,50 @@ PluginDescriptor describe_plugin(const PluginInfo& info) {
 #define QTK_DETAIL_MANIFEST
 #else
 #define QTK_DETAIL_ENTRY qtk_plugin_v1
-#define QTK_DETAIL_MANIFEST                                                                                     \
-  extern "C" {                                                                                                  \
-  QTK_API extern const ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> qtk_manifest_v1; \
-  __attribute__((section(".qtk_manifest"), used))                                                               \
-  constexpr ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> qtk_manifest_v1 =        \
-      ::qtk::detail::make_manifest<::qtk::detail::manifest_size(qtk_manifest_values)>(qtk_manifest_values);     \
+#define QTK_DETAIL_MANIFEST                                                                       \
+  extern "C" {                                                                                    \
+  QTK_API extern const ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> \
+      qtk_manifest_v1;                                                                            \
+  __attribute__((                                                                                 \
+      section(".qtk_manifest"),                                                                   \
+      used)) constexpr ::qtk::detail::Manifest<::qtk::detail::manifest_size(qtk_manifest_values)> \
+      qtk_manifest_v1 =                                                                           \
+          ::qtk::detail::make_manifest<::qtk::detail::manifest_size(qtk_manifest_values)>(        \
+              qtk_manifest_values);                                                               \
   }
 #endif
 #ifdef QTK_PLUGIN_NAME
-#define QTK_DETAIL_SAME_AS_CMAKE                                                             \
-  static_assert(std::string_view(qtk_plugin_info.name) == QTK_PLUGIN_NAME,                   \
-                "QTK_PLUGIN: .name differs from the name given to qtk_add_plugin");          \
-  static_assert(std::string_view(qtk_manifest_values[0]) == QTK_PLUGIN_KIND,                 \
+#define QTK_DETAIL_SAME_AS_CMAKE                                                    \
+  static_assert(std::string_view(qtk_plugin_info.name) == QTK_PLUGIN_NAME,          \
+                "QTK_PLUGIN: .name differs from the name given to qtk_add_plugin"); \
+  static_assert(std::string_view(qtk_manifest_values[0]) == QTK_PLUGIN_KIND,        \
                 "QTK_PLUGIN: the interface does not belong to the KIND given to qtk_add_plugin");
 #else
 #define QTK_DETAIL_SAME_AS_CMAKE
 #endif
 
-#define QTK_PLUGIN(Interface, Class, Options, ...)                                                            \
-  namespace {                                                                                                 \
-  constexpr ::qtk::PluginInfo qtk_plugin_info{__VA_ARGS__};                                                   \
-  constexpr std::string_view qtk_manifest_values[] = {                                                        \
-      ::qtk::detail::kind_of<::qtk::Interface>(), qtk_plugin_info.name,  qtk_plugin_info.version,             \
-      qtk_plugin_info.summary,                    qtk_plugin_info.paper, QTK_FINGERPRINT};                    \
-  static_assert(qtk_plugin_info.name[0] && qtk_plugin_info.version[0] && qtk_plugin_info.summary[0],          \
-                "QTK_PLUGIN: .name, .version and .summary must not be empty");                                \
-  QTK_DETAIL_SAME_AS_CMAKE                                                                                    \
-  }                                                                                                           \
-  QTK_DETAIL_MANIFEST                                                                                         \
-  extern "C" QTK_API const ::qtk::PluginDescriptor* QTK_DETAIL_ENTRY() {                                      \
-    static const ::qtk::PluginDescriptor descriptor =                                                         \
-        ::qtk::detail::describe_plugin<::qtk::Interface, Class, Options>(qtk_plugin_info);                    \
-    return &descriptor;                                                                                       \
+#define QTK_PLUGIN(Interface, Class, Options, ...)                                                \
+  namespace {                                                                                     \
+  constexpr ::qtk::PluginInfo qtk_plugin_info{__VA_ARGS__};                                       \
+  constexpr std::string_view qtk_manifest_values[] = {::qtk::detail::kind_of<::qtk::Interface>(), \
+                                                      qtk_plugin_info.name,                       \
+                                                      qtk_plugin_info.version,                    \
+                                                      qtk_plugin_info.summary,                    \
+                                                      qtk_plugin_info.paper,                      \
+                                                      QTK_FINGERPRINT};                           \
+  static_assert(qtk_plugin_info.name[0] && qtk_plugin_info.version[0] &&                          \
+                    qtk_plugin_info.summary[0],                                                   \
+                "QTK_PLUGIN: .name, .version and .summary must not be empty");                    \
+  static_assert(::qtk::detail::is_one_line(qtk_plugin_info.name) &&                               \
+                    ::qtk::detail::is_one_line(qtk_plugin_info.version) &&                        \
+                    ::qtk::detail::is_one_line(qtk_plugin_info.summary) &&                        \
+                    ::qtk::detail::is_one_line(qtk_plugin_info.paper),                            \
+                "QTK_PLUGIN: .name, .version, .summary and .paper are one line of text each");    \
+  QTK_DETAIL_SAME_AS_CMAKE                                                                        \
+  }                                                                                               \
+  QTK_DETAIL_MANIFEST                                                                             \
+  extern "C" QTK_API const ::qtk::PluginDescriptor* QTK_DETAIL_ENTRY() {                          \
+    static constexpr ::qtk::PluginDescriptor descriptor =                                         \
+        ::qtk::detail::describe_plugin<::qtk::Interface, Class, Options>(qtk_plugin_info);        \
+    return &descriptor;                                                                           \
   }

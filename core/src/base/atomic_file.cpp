@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 namespace qtk {
 namespace {
@@ -18,11 +19,14 @@ namespace {
 std::string remedy_for(int error) {
   switch (error) {
     case ENOSPC:
-    case EDQUOT: return "free some space or choose another folder; nothing was changed";
+    case EDQUOT:
+      return "free some space or choose another folder; nothing was changed";
     case EACCES:
     case EPERM:
-    case EROFS: return "choose a folder you may write to";
-    default: return "check the disk; nothing was changed";
+    case EROFS:
+      return "choose a folder you may write to";
+    default:
+      return "check the disk; nothing was changed";
   }
 }
 
@@ -38,13 +42,15 @@ void make_parent(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
   if (error)
-    throw IoError("cannot create the folder " + path.parent_path().string() + ": " + error.message(),
-                  remedy_for(error.value()));
+    throw IoError(
+        "cannot create the folder " + path.parent_path().string() + ": " + error.message(),
+        remedy_for(error.value()));
 }
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(temporary_beside(path_)) {
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(temporary_beside(path_)) {
   make_parent(path_);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail("create");
@@ -69,8 +75,8 @@ void AtomicFile::commit() {
   struct stat status {};
   if (::fsync(descriptor_) != 0 || ::fstat(descriptor_, &status) != 0) fail("sync");
   if (status.st_size != size_)
-    throw IoError("wrote " + std::to_string(size_) + " bytes of " + path_.string() + " but the disk holds " +
-                      std::to_string(status.st_size),
+    throw IoError("wrote " + std::to_string(size_) + " bytes of " + path_.string() +
+                      " but the disk holds " + std::to_string(status.st_size),
                   "check the disk; nothing was changed");
   const int descriptor = std::exchange(descriptor_, -1);
   if (::close(descriptor) != 0) fail("close");
@@ -82,8 +88,9 @@ void AtomicFile::commit() {
 void AtomicFile::fail(const char* operation) {
   const int error = errno;
   discard();
-  throw IoError("cannot " + std::string(operation) + " " + path_.string() + ": " + std::strerror(error),
-                remedy_for(error));
+  throw IoError(
+      "cannot " + std::string(operation) + " " + path_.string() + ": " + std::strerror(error),
+      remedy_for(error));
 }
 
 void AtomicFile::discard() noexcept {
@@ -103,7 +110,8 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
   if (!source) throw DataError("cannot read " + from.string(), "check that the file exists");
   AtomicFile target(to);
   std::string buffer(1 << 20, '\0');
-  while (source.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || source.gcount() > 0)
+  while (source.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) ||
+         source.gcount() > 0)
     target.write(std::string_view(buffer.data(), static_cast<size_t>(source.gcount())));
   if (source.bad()) throw IoError("cannot read " + from.string() + " to its end", "check the disk");
   target.commit();
@@ -116,15 +124,17 @@ void sync_folder(const std::filesystem::path& folder) {
   const int error = errno;
   if (descriptor >= 0) ::close(descriptor);
   if (failed)
-    throw IoError("cannot sync the folder " + folder.string() + ": " + std::strerror(error), remedy_for(error));
+    throw IoError("cannot sync the folder " + folder.string() + ": " + std::strerror(error),
+                  remedy_for(error));
 }
 
 std::string read_text_file(const std::filesystem::path& path, int64_t limit_bytes) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error))
-    throw DataError("cannot read " + path.string() + ": " +
-                        (std::filesystem::exists(path, error) ? "it is not a regular file" : "no such file"),
-                    "check the path");
+    throw DataError(
+        "cannot read " + path.string() + ": " +
+            (std::filesystem::exists(path, error) ? "it is not a regular file" : "no such file"),
+        "check the path");
   const auto size = static_cast<int64_t>(std::filesystem::file_size(path, error));
   if (size > limit_bytes)
     throw DataError(path.string() + " has " + std::to_string(size) + " bytes, expected at most " +
@@ -133,7 +143,8 @@ std::string read_text_file(const std::filesystem::path& path, int64_t limit_byte
   std::ifstream file(path, std::ios::binary);
   std::string text(static_cast<size_t>(size), '\0');
   if (!file || !file.read(text.data(), size))
-    throw IoError("cannot read " + path.string() + " to its end", "check its permissions and the disk");
+    throw IoError("cannot read " + path.string() + " to its end",
+                  "check its permissions and the disk");
   return text;
 }
 

@@ -1,5 +1,5 @@
-// Files that are either whole or absent: written beside their place, synced, renamed. A crash or a full disk leaves the
-// old file, if there was one, and nothing half-written under the final name.
+// Files that are either whole or absent: written beside their place, synced, renamed. A crash or a
+// full disk leaves the old file, if there was one, and nothing half-written under the final name.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace qtk {
 
-/// Writes to "<path>.tmp-<pid>-<n>" until commit(). Without commit the temporary file is removed. Not thread-safe.
+/// Writes to "<path>.tmp-<pid>-<n>" until commit(). Without commit the temporary file is removed.
+/// Not thread-safe.
 class AtomicFile {
  public:
   /// Creates missing parent folders. @throws IoError
@@ -45,7 +46,9 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
 /// Syncs a folder's entries, so that renames in it survive a power cut.
 void sync_folder(const std::filesystem::path& folder);
 
-/// The whole file as text. @throws DataError if it does not exist or exceeds `limit_bytes`, IoError on a read error
-std::string read_text_file(const std::filesystem::path& path, int64_t limit_bytes = int64_t{1} << 30);
+/// The whole file as text. @throws DataError if it does not exist or exceeds `limit_bytes`, IoError
+/// on a read error
+std::string read_text_file(const std::filesystem::path& path,
+                           int64_t limit_bytes = int64_t{1} << 30);
 
 }  // namespace qtk

@@ -1,8 +1,10 @@
 #include "base/device.hpp"
 
 #include <qtk/runtime/error.hpp>
+#include <qtk/runtime/stream.hpp>
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 
@@ -11,7 +13,8 @@
 namespace qtk {
 namespace {
 
-/// Empty if CUDA can be used, else why not. Opening registers LibTorch's CUDA operators; it happens once.
+/// Empty if CUDA can be used, else why not. Opening registers LibTorch's CUDA operators; it happens
+/// once.
 const std::string& cuda_obstacle() {
   static const auto* obstacle = [] {
     if (!::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return new std::string(::dlerror());
@@ -25,18 +28,27 @@ const std::string& cuda_obstacle() {
 
 c10::Device open_device(std::string_view name) {
   if (name == "cpu") return c10::kCPU;
-  if (name == "auto") return cuda_is_available() ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
+  if (name == "auto")
+    return cuda_is_available() ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
   if (!name.starts_with("cuda"))
-    throw ConfigError("unknown device '" + std::string(name) + "'", "use auto, cpu, cuda or cuda:<number>");
+    throw ConfigError("unknown device '" + std::string(name) + "'",
+                      "use auto, cpu, cuda or cuda:<number>");
   if (!cuda_is_available())
     throw Error("device " + std::string(name) + " was asked for, but " + cuda_obstacle(),
-                "use device: cpu, or check the driver with `qtk doctor`", ExitCode::kEnvironment, "device");
+                "use device: cpu, or check the driver with `qtk doctor`", ExitCode::kEnvironment,
+                "device");
   try {
     const c10::Device device{std::string(name)};
     return {c10::kCUDA, device.has_index() ? device.index() : c10::DeviceIndex(0)};
   } catch (const c10::Error&) {
-    throw ConfigError("unknown device '" + std::string(name) + "'", "use auto, cpu, cuda or cuda:<number>");
+    throw ConfigError("unknown device '" + std::string(name) + "'",
+                      "use auto, cpu, cuda or cuda:<number>");
   }
+}
+
+void* current_stream(c10::Device device) {
+  if (!device.is_cuda()) return nullptr;
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
 }
 
 bool cuda_is_available() { return cuda_obstacle().empty(); }

@@ -1,5 +1,5 @@
-// Which device a run uses, and the CUDA half of LibTorch, opened only when a run asks for it: it costs half a gigabyte
-// of mappings and every start of the program.
+// Which device a run uses, and the CUDA half of LibTorch, opened only when a run asks for it: it
+// costs half a gigabyte of mappings and every start of the program.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -8,8 +8,10 @@
 
 namespace qtk {
 
-/// "cpu", "cuda", "cuda:1" or "auto" (CUDA where a device answers, else CPU). Opens libtorch_cuda.so if needed.
-/// @throws ConfigError for another word, Error(kEnvironment) if CUDA was asked for and cannot be had
+/// "cpu", "cuda", "cuda:1" or "auto" (CUDA where a device answers, else CPU). Opens
+/// libtorch_cuda.so if needed.
+/// @throws ConfigError for another word, Error(kEnvironment) if CUDA was asked for and cannot be
+/// had
 c10::Device open_device(std::string_view name);
 
 /// True if libtorch_cuda.so could be opened and a device answers.

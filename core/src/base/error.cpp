@@ -5,7 +5,10 @@
 namespace qtk {
 
 Error::Error(const std::string& sentence, std::string remedy, ExitCode code, std::string area)
-    : std::runtime_error(sentence), remedy_(std::move(remedy)), area_(std::move(area)), code_(code) {}
+    : std::runtime_error(sentence),
+      remedy_(std::move(remedy)),
+      area_(std::move(area)),
+      code_(code) {}
 Error::~Error() = default;
 
 ConfigError::ConfigError(const std::string& sentence, std::string remedy)

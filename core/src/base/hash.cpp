@@ -31,7 +31,8 @@ std::string fingerprint(std::string_view bytes) {
 }
 
 std::string fingerprint_file(const std::filesystem::path& path) {
-  if (std::error_code error; std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path) == 0)
+  if (std::error_code error;
+      std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path) == 0)
     return fingerprint({});
   const auto file = MappedFile::open(path);
   const auto bytes = file->bytes();
@@ -41,7 +42,8 @@ std::string fingerprint_file(const std::filesystem::path& path) {
 std::string sha256(std::span<const std::byte> bytes) {
   std::array<unsigned char, 32> digest{};
   unsigned int size = 0;
-  const int done = EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  const int done =
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
   QTK_CHECK(done == 1 && size == digest.size(), "SHA-256 failed");
   return hexadecimal(digest);
 }

@@ -23,7 +23,8 @@ void watch_interrupts() {
   action.sa_handler = remember_signal;
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaction(signal, &action, nullptr);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an I/O error like any other, not a reason to die
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a file-size limit is an I/O error like any other, not a reason to die
 }
 
 void stop_if_interrupted() {

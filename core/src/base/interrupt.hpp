@@ -1,12 +1,13 @@
-// Ctrl-C and SIGTERM: the first asks the run to stop at the next safe point, the second ends the process at once.
+// Ctrl-C and SIGTERM: the first asks the run to stop at the next safe point, the second ends the
+// process at once.
 #pragma once
 
 namespace qtk {
 
 /// Installs the handlers; idempotent.
 void watch_interrupts();
-/// Throws Error (kInterrupted after Ctrl-C, kPreempted after SIGTERM or SIGUSR1) if a stop was asked for. Call where
-/// everything finished so far is on disk.
+/// Throws Error (kInterrupted after Ctrl-C, kPreempted after SIGTERM or SIGUSR1) if a stop was
+/// asked for. Call where everything finished so far is on disk.
 void stop_if_interrupted();
 
 }  // namespace qtk

@@ -24,7 +24,8 @@ std::shared_ptr<spdlog::logger>& process_log() {
 
 class SpdlogLogger final : public Logger {
  public:
-  explicit SpdlogLogger(std::string component) : prefix_(component.empty() ? "" : component + ": ") {}
+  explicit SpdlogLogger(std::string component)
+      : prefix_(component.empty() ? "" : component + ": ") {}
   void debug(std::string_view line) override { process_log()->debug("{}{}", prefix_, line); }
   void info(std::string_view line) override { process_log()->info("{}{}", prefix_, line); }
   void warn(std::string_view line) override { process_log()->warn("{}{}", prefix_, line); }
@@ -46,7 +47,8 @@ void start_logging(Verbosity verbosity, int rank) {
 }
 
 void log_to_file(const std::filesystem::path& path) {
-  auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string(), /*truncate=*/false);
+  auto sink =
+      std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string(), /*truncate=*/false);
   sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   sink->set_level(spdlog::level::debug);
   process_log()->sinks().push_back(std::move(sink));

@@ -1,4 +1,5 @@
-// The process's log: spdlog on stderr, and into a file of the run folder once there is one. stdout belongs to results.
+// The process's log: spdlog on stderr, and into a file of the run folder once there is one. stdout
+// belongs to results.
 #pragma once
 
 #include <qtk/runtime/log.hpp>

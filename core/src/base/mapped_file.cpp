@@ -20,15 +20,18 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) {
     const bool is_empty = S_ISREG(status.st_mode);
     ::close(descriptor);
-    throw DataError("cannot read " + path.string() + ": it is " + (is_empty ? "empty" : "not a regular file"),
-                    "check the path, or fetch the file again");
+    throw DataError(
+        "cannot read " + path.string() + ": it is " + (is_empty ? "empty" : "not a regular file"),
+        "check the path, or fetch the file again");
   }
   const auto size = static_cast<size_t>(status.st_size);
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   const int error = errno;
   ::close(descriptor);
-  if (data == MAP_FAILED) throw IoError("cannot map " + path.string() + ": " + std::strerror(error));
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));
+  if (data == MAP_FAILED)
+    throw IoError("cannot map " + path.string() + ": " + std::strerror(error));
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(path, static_cast<const std::byte*>(data), size));
 }
 
 MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, size_t size)

@@ -1,4 +1,5 @@
-// A file mapped read-only. Loading a model costs address space, not memory, until its pages are touched.
+// A file mapped read-only. Loading a model costs address space, not memory, until its pages are
+// touched.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,8 @@
 
 namespace qtk {
 
-/// Shared by everything that points into it; unmapped with the last owner. The content must not change while mapped.
+/// Shared by everything that points into it; unmapped with the last owner. The content must not
+/// change while mapped.
 class MappedFile {
  public:
   /// @throws DataError if the file is missing, empty or not regular; IoError if it cannot be mapped

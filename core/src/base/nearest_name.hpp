@@ -7,8 +7,8 @@
 
 namespace qtk {
 
-/// The candidate with the smallest edit distance (insert, delete, replace, swap of neighbours), or "" if none is within
-/// a third of the name's length (at least 2).
+/// The candidate with the smallest edit distance (insert, delete, replace, swap of neighbours), or
+/// "" if none is within a third of the name's length (at least 2).
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates);
 
 /// "a, b, c"

@@ -1,4 +1,5 @@
-// Headers that most translation units need and that cost seconds each. Sources still include what they use.
+// Headers that most translation units need and that cost seconds each. Sources still include what
+// they use.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -35,7 +35,11 @@ std::string formatted(const char* format, double value) {
 }  // namespace
 
 Progress::Progress(std::string what, int64_t total, std::string unit)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), start_(Clock::now()), shown_(start_),
+    : what_(std::move(what)),
+      unit_(std::move(unit)),
+      total_(total),
+      start_(Clock::now()),
+      shown_(start_),
       is_terminal_(stderr_is_terminal()) {}
 
 Progress::~Progress() {
@@ -45,7 +49,8 @@ Progress::~Progress() {
 void Progress::advance(int64_t units) {
   done_ += units;
   const auto now = Clock::now();
-  if (!is_silent && now - shown_ >= (is_terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval)))
+  if (!is_silent && now - shown_ >= (is_terminal_ ? Clock::duration(kBarInterval)
+                                                  : Clock::duration(kLineInterval)))
     show(now);
 }
 
@@ -73,12 +78,14 @@ std::string Progress::line(Clock::time_point now) const {
       const auto filled = static_cast<size_t>(share * kWidth);
       text += "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "] ";
     }
-    text += formatted("%3.0f %%", 100 * share) + "  " + std::to_string(done_) + "/" + std::to_string(total_);
+    text += formatted("%3.0f %%", 100 * share) + "  " + std::to_string(done_) + "/" +
+            std::to_string(total_);
     if (done_ > 0) text += "  ETA " + duration_text(elapsed * (1 - share) / std::max(share, 1e-9));
   } else {
     text += std::to_string(done_);
   }
-  if (elapsed > 0) text += "  " + formatted("%.3g ", static_cast<double>(done_) / elapsed) + unit_ + "/s";
+  if (elapsed > 0)
+    text += "  " + formatted("%.3g ", static_cast<double>(done_) / elapsed) + unit_ + "/s";
   if (!note_.empty()) text += "  " + note_;
   return text;
 }
@@ -92,8 +99,10 @@ std::string duration_text(double seconds) {
 
 std::string size_text(int64_t bytes) {
   const auto value = static_cast<double>(bytes);
-  if (value < 1e6) return formatted("%.1f kB", value / 1e3) + formatted(" (%.1f KiB)", value / 1024);
-  if (value < 1e9) return formatted("%.1f MB", value / 1e6) + formatted(" (%.1f MiB)", value / 1048576);
+  if (value < 1e6)
+    return formatted("%.1f kB", value / 1e3) + formatted(" (%.1f KiB)", value / 1024);
+  if (value < 1e9)
+    return formatted("%.1f MB", value / 1e6) + formatted(" (%.1f MiB)", value / 1048576);
   return formatted("%.2f GB", value / 1e9) + formatted(" (%.2f GiB)", value / 1073741824);
 }
 

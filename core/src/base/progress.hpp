@@ -1,4 +1,5 @@
-// Progress of a long piece of work: a bar with an estimate on a terminal, a plain line every 30 s elsewhere.
+// Progress of a long piece of work: a bar with an estimate on a terminal, a plain line every 30 s
+// elsewhere.
 #pragma once
 
 #include <chrono>

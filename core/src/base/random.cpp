@@ -20,19 +20,26 @@ uint64_t key_hash(const RandomKey& key) {
 
 template <class Draw>
 void fill(at::Tensor& out, Draw&& draw) {
-  QTK_CHECK(out.device().is_cpu() && out.is_contiguous(), "random fill needs a contiguous CPU tensor");
-  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, out.scalar_type(), "qtk_random_fill", [&] {
-    auto* data = out.data_ptr<scalar_t>();
-    for (int64_t i = 0; i < out.numel(); ++i) data[i] = static_cast<scalar_t>(draw());
-  });
+  QTK_CHECK(out.device().is_cpu() && out.is_contiguous(),
+            "random fill needs a contiguous CPU tensor");
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, out.scalar_type(), "qtk_random_fill",
+                                  [&] {
+                                    auto* data = out.data_ptr<scalar_t>();
+                                    for (int64_t i = 0; i < out.numel(); ++i)
+                                      data[i] = static_cast<scalar_t>(draw());
+                                  });
 }
 
 int mantissa_bits(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kDouble: return 53;
-    case at::kFloat: return 24;
-    case at::kHalf: return 11;
-    default: return 8;  // bfloat16
+    case at::kDouble:
+      return 53;
+    case at::kFloat:
+      return 24;
+    case at::kHalf:
+      return 11;
+    default:
+      return 8;  // bfloat16
   }
 }
 
@@ -43,14 +50,17 @@ RandomStream::RandomStream(const RandomKey& key) : RandomStream(key.seed, key_ha
 RandomStream::RandomStream(uint64_t key, uint64_t stream, uint64_t counter)
     : key_(key), stream_(stream), counter_(counter) {}
 
-std::array<uint32_t, 4> RandomStream::block(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+std::array<uint32_t, 4> RandomStream::block(std::array<uint32_t, 4> counter,
+                                            std::array<uint32_t, 2> key) {
   constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
   constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = kMultiplier0 * counter[0];
     const uint64_t product1 = kMultiplier1 * counter[2];
-    counter = {static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(product1),
-               static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(product0)};
+    counter = {static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
+               static_cast<uint32_t>(product1),
+               static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
+               static_cast<uint32_t>(product0)};
     key[0] += kWeyl0;
     key[1] += kWeyl1;
   }
@@ -89,7 +99,8 @@ double RandomStream::normal() {
 
 uint64_t RandomStream::below(uint64_t bound) {
   QTK_CHECK(bound > 0, "RandomStream::below needs a positive bound");
-  const uint64_t threshold = (0 - bound) % bound;  // 2^64 mod bound: values below it would be counted once too often
+  const uint64_t threshold =
+      (0 - bound) % bound;  // 2^64 mod bound: values below it would be counted once too often
   uint64_t value = next_u64();
   while (value < threshold) value = next_u64();
   return value % bound;

@@ -10,17 +10,18 @@
 
 namespace qtk::format {
 
-/// Integers of every width are widened to 64 bits on reading; writers choose the width that other readers expect.
-using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
-                               std::vector<double>, std::vector<std::string>>;
+/// Integers of every width are widened to 64 bits on reading; writers choose the width that other
+/// readers expect.
+using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>,
+                               std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
 
 class GgufMetadata {
  public:
   std::map<std::string, GgufValue, std::less<>> values;
 
   bool has(std::string_view key) const { return values.find(key) != values.end(); }
-  /// @throws DataError naming the key if it is missing or of another type; integers convert between signs if they fit,
-  /// and to double
+  /// @throws DataError naming the key if it is missing or of another type; integers convert between
+  /// signs if they fit, and to double
   int64_t integer(std::string_view key) const;
   double real(std::string_view key) const;
   const std::string& text(std::string_view key) const;

@@ -1,24 +1,27 @@
-// Temporary: reads and writes without checks, until the format room brings its own.
 #include "format/safetensors.hpp"
 
+#include "base/nearest_name.hpp"
+
+#include <qtk/runtime/check.hpp>
 #include <qtk/runtime/error.hpp>
 
 #include <ATen/ATen.h>
-#include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 namespace qtk::format {
 namespace {
 
-const std::vector<std::pair<std::string, at::ScalarType>> kDtypes = {
-    {"F32", at::kFloat}, {"F64", at::kDouble}, {"F16", at::kHalf}, {"BF16", at::kBFloat16},
-    {"I64", at::kLong},  {"I32", at::kInt},    {"U8", at::kByte},  {"I8", at::kChar}};
-
-std::string text_of(at::ScalarType dtype) {
-  for (const auto& [name, value] : kDtypes)
-    if (value == dtype) return name;
-  throw DataError("unsupported dtype");
+/// A bool that is neither 0 nor 1 is undefined behaviour wherever it is read, so such bytes are
+/// refused here.
+void check_truth_values(const std::byte* begin, int64_t count, const std::string& where) {
+  const auto* wrong =
+      std::find_if(begin, begin + count, [](std::byte b) { return b > std::byte{1}; });
+  if (wrong != begin + count)
+    throw DataError(where + " holds the byte " + std::to_string(std::to_integer<int>(*wrong)) +
+                        " at element " + std::to_string(wrong - begin) + ", expected 0 or 1",
+                    "fetch the file again");
 }
 
 }  // namespace
@@ -26,85 +29,66 @@ std::string text_of(at::ScalarType dtype) {
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   SafetensorsFile file;
   file.file_ = MappedFile::open(path);
-  const auto* data = reinterpret_cast<const char*>(file.file_->bytes().data());
-  uint64_t length = 0;
-  std::memcpy(&length, data, 8);
-  const auto header = nlohmann::ordered_json::parse(data + 8, data + 8 + length);
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    TensorInfo info{.name = name};
-    for (const auto& [text, dtype] : kDtypes)
-      if (text == entry["dtype"]) info.dtype = dtype;
-    info.shape = entry["shape"].get<std::vector<int64_t>>();
-    file.index_[name] = file.tensors_.size();
-    file.offsets_.push_back(static_cast<int64_t>(8 + length) + entry["data_offsets"][0].get<int64_t>());
-    file.tensors_.push_back(std::move(info));
-  }
+  file.header_ = read_safetensors_header(file.file_->bytes(), path);
   return file;
 }
 
-bool SafetensorsFile::has(std::string_view name) const { return index_.find(name) != index_.end(); }
-const TensorInfo& SafetensorsFile::info(std::string_view name) const { return tensors_.at(index_.find(name)->second); }
+size_t SafetensorsFile::find(std::string_view name) const {
+  const auto index = header_.find(name);
+  if (index) return *index;
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : header_.tensors) names.push_back(tensor.name);
+  const auto nearest = nearest_name(name, names);
+  throw DataError(
+      path().string() + " has no tensor '" + std::string(name) + "'",
+      nearest.empty() ? "check that the model fits" : "did you mean '" + nearest + "'?");
+}
+
+const TensorInfo& SafetensorsFile::info(std::string_view name) const {
+  return header_.tensors[find(name)];
+}
 
 at::Tensor SafetensorsFile::tensor(std::string_view name) const {
-  const size_t i = index_.find(name)->second;
-  auto* data = const_cast<std::byte*>(file_->bytes().data() + offsets_[i]);
-  return at::from_blob(data, tensors_[i].shape, [owner = file_](void*) {},
-                       at::TensorOptions(tensors_[i].dtype));
-}
-
-TensorFolder TensorFolder::open(const std::filesystem::path& folder) {
-  TensorFolder result;
-  result.folder_ = folder;
-  std::vector<std::string> names = {"model.safetensors"};
-  if (std::filesystem::exists(folder / "model.safetensors.index.json")) {
-    const auto index = nlohmann::json::parse(read_text_file(folder / "model.safetensors.index.json"));
-    names.clear();
-    for (const auto& [name, file] : index["weight_map"].items())
-      if (std::ranges::count(names, file.get<std::string>()) == 0) names.push_back(file);
+  const size_t index = find(name);
+  const TensorInfo& info = header_.tensors[index];
+  const std::byte* data = file_->bytes().data() + header_.offsets[index];
+  if (info.nbytes() == 0) return at::empty(info.shape, info.dtype);
+  if (info.dtype == at::kBool)
+    check_truth_values(data, info.nbytes(), path().string() + ": tensor '" + info.name + "'");
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(info.dtype) != 0) {
+    auto copy = at::empty(info.shape, info.dtype);
+    std::memcpy(copy.mutable_data_ptr(), data, static_cast<size_t>(info.nbytes()));
+    return copy;
   }
-  for (const auto& name : names) {
-    result.files_.push_back(SafetensorsFile::open(folder / name));
-    result.file_bytes_ += static_cast<int64_t>(std::filesystem::file_size(folder / name));
-    for (const auto& info : result.files_.back().tensors()) {
-      result.file_of_[info.name] = result.files_.size() - 1;
-      result.tensors_.push_back(info);
-    }
-  }
-  return result;
-}
-
-bool TensorFolder::has(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
-at::Tensor TensorFolder::tensor(std::string_view name) const {
-  return files_.at(file_of_.find(name)->second).tensor(name);
-}
-const TensorInfo& TensorFolder::info(std::string_view name) const {
-  return files_.at(file_of_.find(name)->second).info(name);
+  return at::from_blob(
+      const_cast<std::byte*>(data), info.shape, [owner = file_](void*) {}, info.dtype);
 }
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
                                      const std::map<std::string, std::string>& metadata)
     : file_(std::move(path)), tensors_(std::move(tensors)) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = metadata;
-  for (const auto& info : tensors_) {
-    header[info.name] = {{"dtype", text_of(info.dtype)},
-                         {"shape", info.shape},
-                         {"data_offsets", {data_bytes_, data_bytes_ + info.nbytes()}}};
-    data_bytes_ += info.nbytes();
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t length = text.size();
-  file_.write(std::string_view(reinterpret_cast<const char*>(&length), 8));
-  file_.write(text);
+  file_.write(encode_safetensors_header(tensors_, metadata));
+  for (const TensorInfo& tensor : tensors_) data_bytes_ += tensor.nbytes();
 }
 
-void SafetensorsWriter::write(std::string_view, const at::Tensor& tensor) {
-  const auto dense = tensor.cpu().contiguous();
-  file_.write(std::string_view(static_cast<const char*>(dense.const_data_ptr()), dense.nbytes()));
+void SafetensorsWriter::write(std::string_view name, const at::Tensor& tensor) {
+  QTK_CHECK(next_ < tensors_.size(), "'", name, "' comes after the last of ", tensors_.size(),
+            " tensors");
+  const TensorInfo& expected = tensors_[next_];
+  QTK_CHECK(name == expected.name, "expected the tensor '", expected.name, "' next, got '", name,
+            "'");
+  QTK_CHECK(tensor.scalar_type() == expected.dtype && tensor.sizes() == expected.shape, "'", name,
+            "' should be ", expected.dtype, " ", at::IntArrayRef(expected.shape), ", got ",
+            tensor.scalar_type(), " ", tensor.sizes());
+  const auto data = tensor.detach().to(at::kCPU).contiguous();
+  file_.write({static_cast<const std::byte*>(data.const_data_ptr()), data.nbytes()});
+  ++next_;
 }
 
-void SafetensorsWriter::commit() { file_.commit(); }
+void SafetensorsWriter::commit() {
+  QTK_CHECK(next_ == tensors_.size(), "only ", next_, " of ", tensors_.size(),
+            " tensors were written; '", tensors_[next_].name, "' is next");
+  file_.commit();
+}
 
 }  // namespace qtk::format

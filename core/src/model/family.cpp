@@ -36,6 +36,7 @@ constexpr RequiredFlag kQwenFlags[] = {{"use_mrope", false}};
 // What Llama and its descendants share.
 constexpr Family kLlama = {
     .model_type = "llama",
+    .hugging_face_class = "LlamaForCausalLM",
     .qkv_bias = BiasRule::kByField,
     .out_bias = BiasRule::kByField,
     .mlp_bias = BiasRule::kByField,
@@ -60,6 +61,7 @@ constexpr Family kLlama = {
 constexpr Family mistral() {
   Family family = kLlama;
   family.model_type = "mistral";
+  family.hugging_face_class = "MistralForCausalLM";
   family.qkv_bias = family.out_bias = family.mlp_bias = BiasRule::kNever;
   family.window = WindowRule::kEveryLayer;
   family.defaults.intermediate_size = 14336;
@@ -72,6 +74,7 @@ constexpr Family mistral() {
 constexpr Family qwen2() {
   Family family = kLlama;
   family.model_type = "qwen2";
+  family.hugging_face_class = "Qwen2ForCausalLM";
   family.qkv_bias = BiasRule::kAlways;
   family.out_bias = family.mlp_bias = BiasRule::kNever;
   family.window = WindowRule::kBySwitch;
@@ -92,6 +95,7 @@ constexpr Family qwen2() {
 constexpr Family qwen3() {
   Family family = qwen2();
   family.model_type = "qwen3";
+  family.hugging_face_class = "Qwen3ForCausalLM";
   family.has_qk_norm = true;
   family.qkv_bias = family.out_bias = BiasRule::kByField;
   family.query_norm = {"self_attn.q_norm", "attn_q_norm"};
@@ -104,6 +108,7 @@ constexpr Family qwen3() {
 constexpr Family phi3() {
   Family family = kLlama;
   family.model_type = "phi3";
+  family.hugging_face_class = "Phi3ForCausalLM";
   family.allows_partial_rotary = true;
   family.allows_rope_scaling = false;  // only "longrope" exists for it, which is not supported
   family.qkv_bias = family.out_bias = family.mlp_bias = BiasRule::kNever;
@@ -124,6 +129,7 @@ constexpr Family phi3() {
 constexpr Family gpt2() {
   return {
       .model_type = "gpt2",
+      .hugging_face_class = "GPT2LMHeadModel",
       .norm = NormKind::kLayer,
       .position = PositionKind::kLearned,
       .activation = Activation::kGeluTanh,

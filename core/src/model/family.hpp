@@ -70,6 +70,7 @@ struct ConfigDefaults {
 
 struct Family {
   std::string_view model_type;
+  std::string_view hugging_face_class;  // in config.json: "architectures"
   NormKind norm = NormKind::kRms;
   PositionKind position = PositionKind::kRotary;
   Activation activation = Activation::kSilu;

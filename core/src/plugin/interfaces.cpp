@@ -1,4 +1,5 @@
-// Destructors and default members of the SDK's interfaces: their type information has its one home here.
+// Destructors and default members of the SDK's interfaces: their type information has its one home
+// here.
 #include <qtk/plugin.hpp>
 
 #include <algorithm>
@@ -45,8 +46,10 @@ int64_t PackedWeight::storage_bits() const {
 
 void Knobs::set(std::string_view name, double value) {
   const auto known = std::ranges::find(values_, name, &std::pair<std::string, double>::first);
-  if (known == values_.end()) values_.emplace_back(name, value);
-  else known->second = value;
+  if (known == values_.end())
+    values_.emplace_back(name, value);
+  else
+    known->second = value;
 }
 
 bool Knobs::has(std::string_view name) const {

@@ -1,5 +1,6 @@
-// Tokenizers read from a Hugging Face tokenizer.json: byte-level BPE (GPT-2, SmolLM2, Llama-3, Qwen2) and
-// SentencePiece-style BPE with byte fallback (Llama-2, Mistral). Ids equal those of the `tokenizers` package.
+// Tokenizers read from a Hugging Face tokenizer.json: byte-level BPE (GPT-2, SmolLM2, Llama-3,
+// Qwen2) and SentencePiece-style BPE with byte fallback (Llama-2, Mistral). Ids equal those of the
+// `tokenizers` package.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 namespace qtk::text {
 
 enum class SpecialTokens {
-  kAdd,   // what the post-processor adds (BOS and the like), as `tokenizers` does by default
+  kAdd,  // what the post-processor adds (BOS and the like), as `tokenizers` does by default
   kOmit,
 };
 
@@ -22,14 +23,18 @@ enum class SpecialTokens {
 class Tokenizer {
  public:
   /// A model folder that holds tokenizer.json, or the file itself.
-  /// @throws DataError naming the file and the part of it that is missing, damaged or of an unsupported kind
+  /// @throws DataError naming the file and the part of it that is missing, damaged or of an
+  /// unsupported kind
   static Tokenizer load(const std::filesystem::path& path);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
-  /// Any bytes; invalid UTF-8 is replaced by U+FFFD. Long texts are encoded without limits on their length.
-  std::vector<int32_t> encode(std::string_view text, SpecialTokens special = SpecialTokens::kAdd) const;
+  /// Any bytes; invalid UTF-8 is replaced by U+FFFD. Long texts are encoded without limits on their
+  /// length.
+  std::vector<int32_t> encode(std::string_view text,
+                              SpecialTokens special = SpecialTokens::kAdd) const;
+  /// Special tokens appear as their text; ids outside the vocabulary are skipped.
   std::string decode(std::span<const int32_t> ids) const;
 
   /// One more than the largest id.

@@ -1,5 +1,6 @@
-// Compressors: what crosses a link between pipeline stages. An object serves one direction of one link; sender and
-// receiver hold one each, made from the same options. Calls come in micro-batch order.
+// Compressors: what crosses a link between pipeline stages. An object serves one direction of one
+// link; sender and receiver hold one each, made from the same options. Calls come in micro-batch
+// order.
 #pragma once
 
 #include <qtk/runtime/run_context.hpp>
@@ -19,19 +20,22 @@ struct TensorSpec {
 };
 
 struct MessageInfo {
-  TensorSpec spec;                         // of the tensor before encoding
+  TensorSpec spec;  // of the tensor before encoding
   int64_t step = 0;
   int64_t micro_batch = 0;
-  std::span<const int64_t> samples;        // data-set index of each row, for methods with a cache per sample
-  bool is_warmup = false;                  // send uncompressed; both sides agree
+  std::span<const int64_t>
+      samples;             // data-set index of each row, for methods with a cache per sample
+  bool is_warmup = false;  // send uncompressed; both sides agree
 };
 
 class QTK_API Compressor {
  public:
   virtual ~Compressor();
-  /// Size of every message for this spec, fixed, so that a receive can be posted before the message exists.
+  /// Size of every message for this spec, fixed, so that a receive can be posted before the message
+  /// exists.
   virtual int64_t wire_bytes(const TensorSpec& spec) const = 0;
-  /// Writes wire_bytes() bytes into `wire` [uint8, on x's device], on the current stream, without host synchronisation.
+  /// Writes wire_bytes() bytes into `wire` [uint8, on x's device], on the current stream, without
+  /// host synchronisation.
   virtual void encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo& info) = 0;
   /// The decoded tensor, info.spec; finite for every finite x that was encoded.
   virtual at::Tensor decode(const at::Tensor& wire, const MessageInfo& info) = 0;

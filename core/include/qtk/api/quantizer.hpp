@@ -1,8 +1,9 @@
 // Quantizers: what stands in the place of a linear layer, and the factory that puts it there.
 //
-// Call order: attach() or unpack() once per site; then forward(), weight() and pack() in any order. While training, per
-// step: set(knobs), forward() of every micro-batch, backward, before_step(), the optimizer, after_step().
-// Thread-safety: one thread per object. Calls on different objects may run at the same time.
+// Call order: attach() or unpack() once per site; then forward(), weight() and pack() in any order.
+// While training, per step: set(knobs), forward() of every micro-batch, backward, before_step(),
+// the optimizer, after_step(). Thread-safety: one thread per object. Calls on different objects may
+// run at the same time.
 #pragma once
 
 #include <qtk/api/linear_site.hpp>
@@ -27,7 +28,8 @@ class QTK_API QuantizedLinear {
  public:
   virtual ~QuantizedLinear();
 
-  /// x [..., in] in the compute dtype -> [..., out], bias included. On CUDA: no host synchronisation.
+  /// x [..., in] in the compute dtype -> [..., out], bias included. On CUDA: no host
+  /// synchronisation.
   virtual at::Tensor forward(const at::Tensor& x) = 0;
   /// The weight as deployed now, [out, in] fp32, every value on the grid; no gradient.
   virtual at::Tensor weight() const = 0;
@@ -53,18 +55,19 @@ class QTK_API Knobs {
 };
 
 struct StepInfo {
-  int64_t step = 0;         // optimizer steps finished before this one
+  int64_t step = 0;  // optimizer steps finished before this one
   int64_t total_steps = 0;
-  double learning_rate = 0; // of the default group
+  double learning_rate = 0;  // of the default group
 };
 
 /// A tensor that a method hands to the optimizer, or only wants gradients for.
 struct TrainableTensor {
-  std::string name;                       // local to the site: "weight", "codebooks"
-  std::string group = "default";          // optimizer settings: optimizer.groups.<group>
-  at::Tensor leaf;                        // requires_grad; its grad is filled by backward
-  std::shared_ptr<ParamStorage> storage;  // where the optimizer reads and writes; empty: the leaf itself
-  bool is_collect_only = false;           // gradients are wanted, the optimizer leaves it alone
+  std::string name;               // local to the site: "weight", "codebooks"
+  std::string group = "default";  // optimizer settings: optimizer.groups.<group>
+  at::Tensor leaf;                // requires_grad; its grad is filled by backward
+  std::shared_ptr<ParamStorage>
+      storage;                   // where the optimizer reads and writes; empty: the leaf itself
+  bool is_collect_only = false;  // gradients are wanted, the optimizer leaves it alone
 };
 
 /// A quantized layer whose forward() is differentiable.
@@ -93,7 +96,8 @@ class QTK_API JointForward {
 struct LinearInit {
   at::Tensor weight;  // [out, in], a floating dtype, on the run's device; may be kept
   at::Tensor bias;    // [out] or undefined
-  at::Tensor gram;    // [in, in] fp32, mean of x x^T over calibration tokens; only if QuantizerTraits::needs_gram
+  at::Tensor gram;    // [in, in] fp32, mean of x x^T over calibration tokens; only if
+                      // QuantizerTraits::needs_gram
 };
 
 struct QuantizerTraits {
@@ -102,20 +106,23 @@ struct QuantizerTraits {
   bool is_graph_safe = false;  // forward and step code may be captured in a CUDA graph
 };
 
-/// A method. Stateless apart from its options: attach() may be called in any order and from several threads.
+/// A method. Stateless apart from its options: attach() may be called in any order and from several
+/// threads.
 class QTK_API Quantizer {
  public:
   virtual ~Quantizer();
 
   virtual QuantizerTraits traits() const = 0;
   /// Exactly the bits that pack() will hold for this site, scales and other metadata included.
-  /// @throws ConfigError if the options do not fit the site (a group size that does not divide its columns)
+  /// @throws ConfigError if the options do not fit the site (a group size that does not divide its
+  /// columns)
   virtual int64_t storage_bits(const LinearSite& site) const = 0;
   /// From a dense weight. If traits().is_trainable, the result is a TrainableLinear.
   virtual std::unique_ptr<QuantizedLinear> attach(const LinearSite& site, LinearInit init) = 0;
   /// From a packed weight, for inference. `bias` [out] or undefined.
   /// @throws DataError if a tensor is missing or has another shape or dtype than pack() writes
-  virtual std::unique_ptr<QuantizedLinear> unpack(const LinearSite& site, PackedWeight packed, at::Tensor bias) = 0;
+  virtual std::unique_ptr<QuantizedLinear> unpack(const LinearSite& site, PackedWeight packed,
+                                                  at::Tensor bias) = 0;
   /// Called with layers of one input; nothing means that core calls them one by one.
   virtual std::unique_ptr<JointForward> fuse(std::span<QuantizedLinear* const> layers);
 };

@@ -1,5 +1,5 @@
-// The errors qtk throws. Each carries one sentence that says what is wrong and where, a remedy, and the exit code of the
-// process if nobody handles it (docs/exit_codes.md).
+// The errors qtk throws. Each carries one sentence that says what is wrong and where, a remedy, and
+// the exit code of the process if nobody handles it (docs/exit_codes.md).
 #pragma once
 
 #include <qtk/runtime/export.hpp>
@@ -27,8 +27,8 @@ enum class ExitCode : int {
 /// Base of all errors. `what()` is the sentence; `remedy()` is what the user can do, or empty.
 class QTK_API Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& sentence, std::string remedy = {}, ExitCode code = ExitCode::kFailed,
-                 std::string area = "run");
+  explicit Error(const std::string& sentence, std::string remedy = {},
+                 ExitCode code = ExitCode::kFailed, std::string area = "run");
   ~Error() override;
 
   ExitCode code() const { return code_; }

@@ -17,9 +17,9 @@
 #define QTK_PLUGIN_CUDA_ARCHS "none"
 #endif
 
-/// qtk_api must be compatible; torch, cxx11abi and stdlib equal; compiler and cxxstd may differ with a warning; the CUDA
-/// major number must be equal where both have one.
-#define QTK_FINGERPRINT                                                                          \
+/// qtk_api must be compatible; torch, cxx11abi and stdlib equal; compiler and cxxstd may differ
+/// with a warning; the CUDA major number must be equal where both have one.
+#define QTK_FINGERPRINT \
   "qtk_api=" QTK_DETAIL_TEXT(QTK_API_MAJOR) "." QTK_DETAIL_TEXT(QTK_API_MINOR) ";torch="         \
   QTK_TORCH_VERSION ";cxx11abi=" QTK_DETAIL_TEXT(_GLIBCXX_USE_CXX11_ABI)                         \
   ";stdlib=libstdc++;compiler=gcc" QTK_DETAIL_TEXT(__GNUC__) ";cxxstd=" QTK_DETAIL_TEXT(__cplusplus) \

@@ -1,4 +1,5 @@
-// What a plugin may say. One line per event, `key=value` at the end; core adds time, rank and the plugin's name.
+// What a plugin may say. One line per event, `key=value` at the end; core adds time, rank and the
+// plugin's name.
 #pragma once
 
 #include <qtk/runtime/export.hpp>

@@ -1,5 +1,6 @@
-// Counter-based random streams (Philox4x32-10, Salmon et al., SC 2011). A stream is named by what it is for; equal names
-// give equal numbers whatever else ran before, so a resumed run needs no generator state.
+// Counter-based random streams (Philox4x32-10, Salmon et al., SC 2011). A stream is named by what
+// it is for; equal names give equal numbers whatever else ran before, so a resumed run needs no
+// generator state.
 #pragma once
 
 #include <qtk/runtime/export.hpp>
@@ -19,11 +20,12 @@ struct RandomKey {
   uint64_t seed = 0;
   std::string_view purpose;  // for example "hutchpp.probe"
   int64_t step = 0;
-  std::string_view site;     // name of a linear site, or empty
-  int64_t rank = 0;          // 0 unless ranks must differ
+  std::string_view site;  // name of a linear site, or empty
+  int64_t rank = 0;       // 0 unless ranks must differ
 };
 
-/// One stream of 2^66 random words. Copies continue independently from the same position. Not thread-safe.
+/// One stream of 2^66 random words. Copies continue independently from the same position. Not
+/// thread-safe.
 class QTK_API RandomStream {
  public:
   explicit RandomStream(const RandomKey& key);
@@ -49,7 +51,8 @@ class QTK_API RandomStream {
   uint64_t stream() const { return stream_; }
 
   /// One Philox4x32-10 block; the published known-answer vectors apply.
-  static std::array<uint32_t, 4> block(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+  static std::array<uint32_t, 4> block(std::array<uint32_t, 4> counter,
+                                       std::array<uint32_t, 2> key);
 
  private:
   uint64_t key_;

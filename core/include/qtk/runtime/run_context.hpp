@@ -23,14 +23,16 @@ class QTK_API Collectives {
   virtual std::vector<at::Tensor> all_gather(const at::Tensor& tensor) = 0;
 };
 
-/// Owned by core; outlives every object it is given to. Calls are safe from the thread that runs the plugin.
+/// Owned by core; outlives every object it is given to. Calls are safe from the thread that runs
+/// the plugin.
 class QTK_API RunContext {
  public:
   virtual ~RunContext();
 
   virtual at::Device device() const = 0;
   /// A stream of random numbers of its own for (purpose, step, site), derived from the run's seed.
-  virtual RandomStream random(std::string_view purpose, int64_t step = 0, std::string_view site = {}) const = 0;
+  virtual RandomStream random(std::string_view purpose, int64_t step = 0,
+                              std::string_view site = {}) const = 0;
   virtual Logger& log() = 0;
   /// Records one figure of the method itself, for example ("code_flip_rate", 0.013, step).
   virtual void metric(std::string_view name, double value, int64_t step) = 0;

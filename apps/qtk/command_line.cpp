@@ -1,0 +1,60 @@
+#include "command_line.hpp"
+
+#include "base/logging.hpp"
+#include "base/nearest_name.hpp"
+#include "base/progress.hpp"
+
+#include <qtk/runtime/error.hpp>
+
+#include <iostream>
+
+namespace qtk::app {
+
+namespace po = boost::program_options;
+
+CommandLine::CommandLine(std::string usage, std::string summary, std::string example)
+    : usage_(std::move(usage)), summary_(std::move(summary)), example_(std::move(example)) {
+  described_.add_options()("help,h", "show this help")("quiet,q", "only warnings and errors on stderr")(
+      "verbose,v", "also what a developer wants to know");
+}
+
+std::vector<std::string> CommandLine::texts(const std::string& flag) const {
+  return has(flag) ? values_[flag].as<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+std::string CommandLine::required(const std::string& flag) const {
+  if (!has(flag)) throw ConfigError("--" + flag + " is missing", "usage: " + usage_);
+  return text(flag);
+}
+
+void CommandLine::show_help() const {
+  std::cout << summary_ << "\n\nUsage: " << usage_ << "\n\n" << described_ << "\nExample:\n  " << example_ << "\n";
+  throw HelpShown{};
+}
+
+void CommandLine::parse(std::span<const std::string> arguments) {
+  namespace style = po::command_line_style;
+  try {
+    po::store(po::command_line_parser({arguments.begin(), arguments.end()})
+                  .options(described_)
+                  .positional(positional_)
+                  .style(style::default_style & ~style::allow_guessing)
+                  .run(),
+              values_);
+  } catch (const po::unknown_option& error) {
+    std::vector<std::string> known;
+    for (const auto& option : described_.options()) known.push_back("--" + option->long_name());
+    const std::string given = error.get_option_name(), nearest = nearest_name(given, known);
+    throw ConfigError("unknown flag " + given + (nearest.empty() ? "" : "; did you mean " + nearest + "?"),
+                      "usage: " + usage_);
+  } catch (const po::error& error) {
+    throw ConfigError(error.what(), "usage: " + usage_);
+  }
+  if (has("help")) show_help();
+  start_logging(has("quiet")     ? Verbosity::kQuiet
+                : has("verbose") ? Verbosity::kDebug
+                                 : Verbosity::kNormal);
+  if (has("quiet")) Progress::silence();
+}
+
+}  // namespace qtk::app

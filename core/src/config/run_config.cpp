@@ -1,0 +1,112 @@
+#include "config/run_config.hpp"
+
+#include "config/run_config_rules.hpp"
+#include "config/scalar.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace qtk::config {
+namespace {
+
+/// A configuration of another version means something else, so nothing more is said about it.
+bool check_version(const Node& root, Diagnostics& diagnostics) {
+  const Node* node = root.find("qtk");
+  if (!node) return true;  // reported as missing
+  const Reading<int64_t> version = read_int(*node);
+  if (!version.value || *version.value == kSchemaVersion) return true;
+  const bool is_newer = *version.value > kSchemaVersion;
+  diagnostics.error({"this configuration has schema version " + std::to_string(*version.value) +
+                         ", this qtk reads version " + std::to_string(kSchemaVersion),
+                     node->mark(), "qtk",
+                     is_newer ? "install a newer qtk, or write the configuration for version " +
+                                    std::to_string(kSchemaVersion)
+                              : "the first version is 1"});
+  return false;
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path full = std::filesystem::absolute(path, error);
+  return path.empty() || error ? path : full.lexically_normal().string();
+}
+
+void make_absolute(std::vector<std::string>& paths) {
+  std::ranges::transform(paths, paths.begin(), absolute);
+}
+
+QuantizerSection laid_over(const QuantizerSection& base, const VariantSection& variant) {
+  QuantizerSection quantizer = base;
+  const bool is_other = !variant.use.empty() && variant.use != base.use;
+  if (is_other) {
+    quantizer.use = variant.use;
+    quantizer.options = Node::map(variant.mark);
+    quantizer.rules.clear();
+  }
+  quantizer.options.merge(variant.options);
+  if (variant.rules) quantizer.rules = *variant.rules;
+  quantizer.mark = variant.mark;
+  quantizer.path = variant.path;
+  return quantizer;
+}
+
+void check_exists(const std::string& name, const std::string& path, const Node& root,
+                  Diagnostics& diagnostics) {
+  std::error_code error;
+  if (name.empty() || std::filesystem::exists(name, error)) return;
+  const Node* node = find_path(root, path);
+  diagnostics.error({"`" + path + "`: there is no file or folder " + name,
+                     node ? node->mark() : SourceMark{}, path,
+                     "paths are relative to the current folder, " +
+                         std::filesystem::current_path(error).string()});
+}
+
+void check_exist(const std::vector<std::string>& names, const std::string& path, const Node& root,
+                 Diagnostics& diagnostics) {
+  const Node* node = find_path(root, path);
+  const bool is_list = node && node->is_sequence();
+  for (size_t i = 0; i < names.size(); ++i)
+    check_exists(names[i], is_list ? child_path(path, i) : path, root, diagnostics);
+}
+
+}  // namespace
+
+bool RunConfig::has_stage(std::string_view stage) const {
+  return std::ranges::find(stages, stage) != stages.end();
+}
+
+RunConfig read_run_config(const Document& document, Diagnostics& diagnostics) {
+  if (!document.is_readable || !check_version(document.root, diagnostics)) return {};
+  RunConfig config = read_section<RunConfig>(&document.root, "", diagnostics);
+  if (!document.root.find("stages")) config.stages = stages_with_a_section(config);
+  check_rules(config, document.root, diagnostics);
+  return config;
+}
+
+void check_files(const RunConfig& config, const Document& document, Diagnostics& diagnostics) {
+  check_exists(config.model.path, "model.path", document.root, diagnostics);
+  if (config.data.eval)
+    check_exist(config.data.eval->files, "data.eval.files", document.root, diagnostics);
+  check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
+}
+
+std::vector<QuantizerVariant> quantizer_variants(const RunConfig& config) {
+  const QuantizerSection base = config.quantizer.value_or(QuantizerSection{});
+  std::vector<QuantizerVariant> variants;
+  for (const VariantSection& variant : config.variants)
+    variants.push_back({variant.name, laid_over(base, variant)});
+  if (variants.empty() && config.quantizer) variants.push_back({base.use, base});
+  return variants;
+}
+
+Node resolved_node(const RunConfig& config) {
+  RunConfig resolved = config;
+  resolved.model.path = absolute(resolved.model.path);
+  make_absolute(resolved.plugins.path);
+  if (resolved.data.eval) make_absolute(resolved.data.eval->files);
+  return section_node(resolved);
+}
+
+}  // namespace qtk::config

@@ -1,0 +1,270 @@
+#include "config/run_config_rules.hpp"
+
+#include "base/nearest_name.hpp"
+#include "config/site_pattern.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace qtk::config {
+namespace {
+
+constexpr size_t kLongestName = 64;
+
+/// [a-z0-9][a-z0-9_-]*: names become folders, on file systems that ignore case too.
+bool is_run_name(std::string_view name) {
+  const auto starts = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const auto goes_on = [&](char c) { return starts(c) || c == '_' || c == '-'; };
+  return !name.empty() && name.size() <= kLongestName && starts(name.front()) &&
+         std::ranges::all_of(name, goes_on);
+}
+
+bool is_device(std::string_view name) {
+  if (name == "auto" || name == "cpu" || name == "cuda") return true;
+  constexpr std::string_view kIndexed = "cuda:";
+  if (!name.starts_with(kIndexed)) return false;
+  name.remove_prefix(kIndexed.size());
+  const bool is_number = name.find_first_not_of("0123456789") == name.npos;
+  return is_number && !name.empty() && name.size() <= 3 &&
+         (name.size() == 1 || name.front() != '0');
+}
+
+/// Which keys of an export mean something to which format; the others would be settings without
+/// effect.
+struct ExportKeys {
+  std::string_view use;
+  std::set<std::string_view> keys;
+};
+
+const std::array<ExportKeys, 3>& export_keys() {
+  static const std::array<ExportKeys, 3> table = {
+      ExportKeys{"hf-dense", {"dtype", "dir"}}, ExportKeys{"gguf", {"type", "file"}},
+      ExportKeys{"compressed-tensors", {"dtype", "dir"}}};
+  return table;
+}
+
+class Rules {
+ public:
+  Rules(const RunConfig& config, const Node& root, Diagnostics& diagnostics)
+      : config_(config), root_(root), diagnostics_(diagnostics) {}
+
+  void check() {
+    check_names();
+    check_paths();
+    check_stages();
+    check_needs();
+    check_eval();
+    if (config_.quantizer) check_quantizer(*config_.quantizer);
+    check_variants();
+    for (const ExportSection& target : config_.exports) check_export(target);
+  }
+
+ private:
+  void check_names() {
+    if (given("name") && !is_run_name(config_.name))
+      fail("name", "`" + config_.name + "` is no name for a run",
+           "lower-case letters, digits, `_` and `-`, starting with a letter or digit, at most " +
+               std::to_string(kLongestName));
+    if (!is_device(config_.device))
+      fail("device", "unknown device `" + config_.device + "`", "auto, cpu, cuda or cuda:N");
+  }
+
+  void check_paths() {
+    if (config_.out.empty()) fail("out", "`out` is empty", "name a folder, or remove the key");
+    refuse_empty_texts("plugins.path", config_.plugins.path);
+  }
+
+  void check_stages() {
+    if (given("stages") && config_.stages.empty())
+      fail("stages", "there are no stages to run",
+           "remove the key to run all that the sections allow");
+    for (size_t i = 1; i < config_.stages.size(); ++i) {
+      const std::string& before = config_.stages[i - 1];
+      const std::string& stage = config_.stages[i];
+      if (order_of(before) < order_of(stage)) continue;
+      fail(child_path("stages", i), order_fault(before, stage),
+           "the order is: " +
+               join(std::vector<std::string>(kStageNames.begin(), kStageNames.end())));
+    }
+  }
+
+  static std::string order_fault(const std::string& before, const std::string& stage) {
+    if (before == stage) return "stage `" + stage + "` stands there twice";
+    return "stage `" + stage + "` cannot run after `" + before + "`";
+  }
+
+  static int64_t order_of(std::string_view stage) {
+    return std::ranges::find(kStageNames, stage) - kStageNames.begin();
+  }
+
+  /// A stage without its section fails; a section without its stage is a setting without effect.
+  void check_needs() {
+    need("quantize", config_.quantizer.has_value() || !config_.variants.empty(), "quantizer");
+    need("eval", config_.data.eval.has_value(), "data.eval");
+    need("export", !config_.exports.empty(), "export");
+    if (config_.has_stage("report") && !config_.report.html)
+      fail("report.html", "stage `report` has nothing to write",
+           "set it to true, or remove the stage");
+  }
+
+  void need(const std::string& stage, bool has_section, const std::string& section) {
+    if (has_section) return warn_if_unused(stage, section);
+    if (!config_.has_stage(stage) || is_broken(section)) return;
+    const auto index =
+        static_cast<size_t>(std::ranges::find(config_.stages, stage) - config_.stages.begin());
+    fail(child_path("stages", index), "stage `" + stage + "` needs `" + section + "`",
+         "add `" + section + "`, or list `stages` without `" + stage + "`");
+  }
+
+  void warn_if_unused(const std::string& stage, const std::string& section) {
+    const bool has_stages = !config_.stages.empty();  // else they could not be read
+    if (has_stages && !config_.has_stage(stage) && given(section))
+      diagnostics_.warn({"`" + section + "` has no effect: `stages` does not list `" + stage + "`",
+                         mark(section), section, "add the stage, or remove the section"});
+  }
+
+  /// It stands there but could not be read, which has been reported.
+  bool is_broken(const std::string& section) const {
+    const Node* node = find_path(root_, section.substr(0, section.find('.')));
+    return node && !node->is_map() && !node->is_sequence();
+  }
+
+  void check_eval() {
+    if (!config_.data.eval) return;
+    refuse_empty_texts("data.eval.files", config_.data.eval->files);
+    refuse_repeats("data.eval.protocol", config_.data.eval->protocol);
+    if (given("data.eval.protocol") && config_.data.eval->protocol.empty())
+      fail("data.eval.protocol", "there is no protocol to measure by",
+           "remove the key to get ppl_token");
+  }
+
+  void check_quantizer(const QuantizerSection& quantizer) {
+    if (quantizer.targets.empty())
+      fail("quantizer.targets", "there are no sites to quantize",
+           "remove the key to quantize every site");
+    check_patterns("quantizer.targets", quantizer.targets);
+    check_patterns("quantizer.skip", quantizer.skip);
+    check_site_rules(quantizer.rules);
+  }
+
+  void check_site_rules(const std::vector<SiteRule>& rules) {
+    for (const SiteRule& rule : rules)
+      if (!rule.match.empty()) check_pattern(child_path(rule.path, "match"), rule.match);
+  }
+
+  void check_patterns(const std::string& path, const std::vector<std::string>& patterns) {
+    for (size_t i = 0; i < patterns.size(); ++i) check_pattern(child_path(path, i), patterns[i]);
+  }
+
+  void check_pattern(const std::string& path, const std::string& pattern) {
+    try {
+      SitePattern compiled(pattern);
+    } catch (const ConfigError& error) {
+      diagnostics_.error(located(error, mark(path), path));
+    }
+  }
+
+  void check_variants() {
+    for (const VariantSection& variant : config_.variants) {
+      const std::string path = child_path(variant.path, "name");
+      if (!variant.name.empty() && !is_run_name(variant.name))
+        fail(path, "`" + variant.name + "` is no name for a variant",
+             "lower-case letters, digits, `_` and `-`");
+      const auto same = std::ranges::find(config_.variants, variant.name, &VariantSection::name);
+      if (&*same != &variant && !variant.name.empty())
+        fail(path,
+             "variant `" + variant.name + "` stands there twice, first at " + to_string(same->mark),
+             "give it another name");
+      if (variant.use.empty() && !config_.quantizer && !given("quantizer") &&
+          !given(child_path(variant.path, "use")))
+        fail(variant.path, "variant `" + variant.name + "` has no quantizer",
+             "add `use:`, or a section `quantizer`");
+      if (variant.rules) check_site_rules(*variant.rules);
+    }
+  }
+
+  void check_export(const ExportSection& target) {
+    const auto known = std::ranges::find(export_keys(), target.use, &ExportKeys::use);
+    if (known == export_keys().end()) return;  // reported as no choice
+    for (const char* key : {"type", "dtype", "dir", "file"})
+      if (given(child_path(target.path, key)) && !known->keys.contains(key))
+        fail(child_path(target.path, key),
+             "`" + std::string(key) + "` has no effect on the export `" + target.use + "`",
+             "remove the key; this format knows " + keys_text(known->keys));
+    if (target.use == "gguf" && !given(child_path(target.path, "type")))
+      diagnostics_.missing({"the export `gguf` has no `type`", target.mark,
+                            child_path(target.path, "type"), "add it:  type: Q4_0"});
+    check_exported_variants(target);
+  }
+
+  static std::string keys_text(const std::set<std::string_view>& keys) {
+    return join(std::vector<std::string>(keys.begin(), keys.end()));
+  }
+
+  void check_exported_variants(const ExportSection& target) {
+    std::vector<std::string> names;
+    for (const QuantizerVariant& variant : quantizer_variants(config_))
+      names.push_back(variant.name);
+    const std::string path = child_path(target.path, "variants");
+    refuse_repeats(path, target.variants);
+    for (size_t i = 0; i < target.variants.size(); ++i) {
+      if (std::ranges::find(names, target.variants[i]) != names.end()) continue;
+      const std::string nearest = nearest_name(target.variants[i], names);
+      fail(child_path(path, i), "unknown variant `" + target.variants[i] + "`",
+           nearest.empty() ? "known: " + join(names) : "did you mean `" + nearest + "`?");
+    }
+  }
+
+  void refuse_repeats(const std::string& path, const std::vector<std::string>& values) {
+    std::set<std::string> seen;
+    for (size_t i = 0; i < values.size(); ++i)
+      if (!seen.insert(values[i]).second)
+        fail(child_path(path, i), "`" + values[i] + "` stands there twice",
+             "remove one of the two");
+  }
+
+  void refuse_empty_texts(const std::string& path, const std::vector<std::string>& values) {
+    for (size_t i = 0; i < values.size(); ++i)
+      if (values[i].empty()) fail(child_path(path, i), "an empty path", "name a file or folder");
+  }
+
+  bool given(const std::string& path) const { return find_path(root_, path) != nullptr; }
+
+  /// Of the value, or of what is nearest above it.
+  SourceMark mark(std::string path) const {
+    while (!path.empty()) {
+      if (const Node* node = find_path(root_, path)) return node->mark();
+      const size_t dot = path.rfind('.');
+      path = dot == path.npos ? "" : path.substr(0, dot);
+    }
+    return root_.mark();
+  }
+
+  void fail(const std::string& path, const std::string& message, std::string remedy) {
+    diagnostics_.error({message, mark(path), path, std::move(remedy)});
+  }
+
+  const RunConfig& config_;
+  const Node& root_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace
+
+std::vector<std::string> stages_with_a_section(const RunConfig& config) {
+  std::vector<std::string> stages = {"import"};
+  if (config.quantizer || !config.variants.empty()) stages.emplace_back("quantize");
+  if (config.data.eval) stages.emplace_back("eval");
+  if (!config.exports.empty()) stages.emplace_back("export");
+  if (config.report.html) stages.emplace_back("report");
+  return stages;
+}
+
+void check_rules(const RunConfig& config, const Node& root, Diagnostics& diagnostics) {
+  Rules(config, root, diagnostics).check();
+}
+
+}  // namespace qtk::config

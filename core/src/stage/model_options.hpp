@@ -1,0 +1,16 @@
+// How the stages of a run open models.
+#pragma once
+
+#include "model/decoder.hpp"
+#include "stage/export_model.hpp"
+#include "stage/pipeline.hpp"
+
+namespace qtk::stage {
+
+inline model::LoadOptions load_options(const Run& run) {
+  model::LoadOptions options{.device = run.context->device()};
+  if (run.config.model.dtype != "file") options.dtype = dtype_from(run.config.model.dtype);
+  return options;
+}
+
+}  // namespace qtk::stage

@@ -1,0 +1,175 @@
+#include "stage/pipeline.hpp"
+
+#include "base/atomic_file.hpp"
+#include "base/device.hpp"
+#include "base/interrupt.hpp"
+#include "base/logging.hpp"
+#include "base/progress.hpp"
+#include "config/emit.hpp"
+#include "config/options.hpp"
+#include "plugin/registry.hpp"
+#include "plugin/run_context.hpp"
+#include "stage/environment.hpp"
+#include "stage/quantizer_plan.hpp"
+
+#include <qtk/runtime/error.hpp>
+#include <qtk/version.hpp>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+
+namespace qtk::stage {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Stage {
+  std::string name;
+  void (*run)(Run&);
+};
+
+const std::vector<Stage>& all_stages() {
+  static const std::vector<Stage> stages = {{"import", import_stage},
+                                            {"quantize", quantize_stage},
+                                            {"eval", eval_stage},
+                                            {"export", export_stage},
+                                            {"report", report_stage}};
+  return stages;
+}
+
+/// Keys that change where results go or which of them are made, not what they are.
+bool is_free(const std::string& path) {
+  for (const std::string_view key : {"name", "out", "stages", "report", "plugins"})
+    if (path == key || path.starts_with(std::string(key) + ".")) return true;
+  return false;
+}
+
+struct Checked {
+  config::RunConfig config;
+  std::vector<config::Problem> warnings;
+};
+
+/// Reads and checks everything that needs no model. @throws ConfigError with all problems
+Checked check_config(const fs::path& path, const std::vector<std::string>& overrides) {
+  config::Diagnostics diagnostics;
+  const auto document = config::load_document(path, overrides, diagnostics);
+  Checked checked{config::read_run_config(document, diagnostics), {}};
+  std::vector<fs::path> plugin_paths(checked.config.plugins.path.begin(), checked.config.plugins.path.end());
+  plugin::registry().configure(plugin::default_load_options(std::move(plugin_paths)));
+  for (const auto& variant : config::quantizer_variants(checked.config)) check_quantizer(variant.quantizer, diagnostics);
+  config::check_files(checked.config, document, diagnostics);
+  diagnostics.throw_if_any();
+  checked.warnings = diagnostics.warnings();
+  return checked;
+}
+
+/// The configuration with the plugins' defaults filled in.
+config::Node resolved(config::RunConfig config) {
+  if (config.quantizer) {
+    auto& section = *config.quantizer;
+    config::Diagnostics ignored;
+    const OptionTable& table = plugin::registry().option_table("quantizer", section.use);
+    section.options = config::options_node(
+        table, config::resolve_options(table, &section.options, section.path, section.use, ignored));
+  }
+  return config::resolved_node(config);
+}
+
+RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
+  RunIdentity identity{config.name, {}};
+  std::map<std::string, std::string> values;
+  flatten(resolved_config, "", values);
+  for (auto& [path, value] : values)
+    if (!is_free(path)) identity.inputs[path] = value;
+  identity.inputs["content of model.path"] = content_fingerprint(config.model.path);
+  if (config.data.eval)
+    for (const auto& file : config.data.eval->files)
+      identity.inputs["content of " + file] = content_fingerprint(file);
+  for (const auto& variant : config::quantizer_variants(config))
+    identity.inputs["plugin " + variant.quantizer.use] =
+        content_fingerprint(plugin::registry().find("quantizer", variant.quantizer.use).name().file);
+  identity.inputs["qtk"] = QTK_VERSION;
+  return identity;
+}
+
+void apply_process_settings(const config::RunConfig& config) {
+  if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
+  at::globalContext().setDeterministicAlgorithms(config.determinism != "off", config.determinism == "warn");
+}
+
+void write_inputs(const Run& run, const RunRequest& request, const config::Node& resolved_config) {
+  write_file_atomically(run.folder / "config.yaml", read_text_file(request.config));
+  write_file_atomically(run.folder / "resolved.yaml", config::to_yaml(resolved_config));
+  write_file_atomically(run.folder / "command.txt", request.command + "\n");
+  run.folder.write_json("env.json", environment_json(run.context->device()));
+}
+
+Run open_run(const RunRequest& request) {
+  Checked checked = check_config(request.config, request.overrides);
+  for (const auto& warning : checked.warnings) core_log().warn(config::to_string(warning));
+  const config::Node resolved_config = resolved(checked.config);
+  const RunIdentity identity = identity_of(checked.config, resolved_config);
+  apply_process_settings(checked.config);
+  const c10::Device device = open_device(checked.config.device);
+  RunFolder folder = request.folder ? RunFolder::at(*request.folder, identity, request.resume)
+                                    : RunFolder::under(checked.config.out, identity, request.resume);
+  log_to_file(folder / "log.txt");
+  const auto seed = static_cast<uint64_t>(checked.config.seed);
+  Run run{std::move(checked.config), std::move(folder),
+          std::make_unique<plugin::CoreRunContext>(plugin::RunContextInit{.device = device, .seed = seed})};
+  write_inputs(run, request, resolved_config);
+  return run;
+}
+
+void run_stage(Run& run, const Stage& stage) {
+  const auto start = std::chrono::steady_clock::now();
+  run.folder.write_status("running", stage.name, 0);
+  core_log().info("stage " + stage.name);
+  stage.run(run);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  core_log().info("stage " + stage.name + " finished in " + duration_text(seconds));
+}
+
+/// Runs stage after stage; the status file tells how it ended, whatever happens.
+void run_stages(Run& run, const std::string& until) {
+  for (const auto& stage : all_stages()) {
+    if (!run.config.has_stage(stage.name)) continue;
+    try {
+      run_stage(run, stage);
+    } catch (const Error& error) {
+      const bool is_stop = error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kPreempted;
+      run.folder.write_status(is_stop ? "stopped" : "failed", stage.name, static_cast<int>(error.code()));
+      throw;
+    } catch (...) {
+      run.folder.write_status("failed", stage.name, static_cast<int>(ExitCode::kFailed));
+      throw;
+    }
+    if (stage.name == until) break;
+  }
+  run.folder.write_status("finished", "", 0);
+}
+
+}  // namespace
+
+fs::path Run::model_folder() const {
+  return fs::is_directory(config.model.path) ? fs::path(config.model.path) : folder / "model";
+}
+
+fs::path Run::packed_folder(const std::string& variant) const { return folder / "artifacts" / variant / "packed"; }
+
+std::vector<config::Problem> validate_config(const fs::path& config, const std::vector<std::string>& overrides) {
+  return check_config(config, overrides).warnings;
+}
+
+std::vector<std::string> run(const RunRequest& request) {
+  watch_interrupts();
+  Run run = open_run(request);
+  core_log().info((run.folder.is_resumed() ? "resuming " : "writing to ") + run.folder.path().string());
+  run_stages(run, request.until);
+  return summary_lines(run);
+}
+
+}  // namespace qtk::stage
