@@ -49,7 +49,7 @@ TEST_P(AttachedModel, ReturnsToItsDenseWeights) {
   const auto model = Decoder::load(golden(GetParam()));
   FakeQuantizer quantizer;
   attach_all(*model, quantizer);
-  model->fuse(quantizer);
+  model->fuse([&](int64_t) { return &quantizer; });
   EXPECT_GT(relative_error(model->logits(expected.ids), expected.logits), 1e-3);
 
   for (const auto& site : model->sites()) {
@@ -69,7 +69,7 @@ TEST(Attach, JoinsTheLayersOfOneInput) {
   attach_all(*model, quantizer);
   const auto apart = model->logits(ids);
 
-  model->fuse(quantizer);
+  model->fuse([&](int64_t) { return &quantizer; });
   const auto joined = model->logits(ids);
 
   ASSERT_EQ(quantizer.fused.size(), 4u);  // per block: q, k, v and gate, up
@@ -87,7 +87,7 @@ TEST(Attach, JoinsOnlyCompleteGroups) {
   attach_all(*model, quantizer,
              [](const LinearSite& site) { return site.role != "k_proj" && site.block == 0; });
 
-  model->fuse(quantizer);
+  model->fuse([&](int64_t) { return &quantizer; });
 
   ASSERT_EQ(quantizer.fused.size(), 1u);
   EXPECT_EQ(quantizer.fused[0],
@@ -100,7 +100,7 @@ TEST(Attach, AskedWithoutAnAnswerItCallsLayersOneByOne) {
   quantizer.joins = false;
   attach_all(*model, quantizer);
 
-  model->fuse(quantizer);
+  model->fuse([&](int64_t) { return &quantizer; });
   model->logits(expected_of("llama").ids);
 
   EXPECT_EQ(quantizer.num_joint_calls, 0);
@@ -112,7 +112,7 @@ TEST(Attach, PartsAGroupWhenOneOfItsLayersChanges) {
   const auto model = Decoder::load(golden("llama"));
   FakeQuantizer quantizer;
   attach_all(*model, quantizer, [](const LinearSite& site) { return site.block == 0; });
-  model->fuse(quantizer);
+  model->fuse([&](int64_t) { return &quantizer; });
   ASSERT_EQ(quantizer.fused.size(), 2u);
 
   model->detach(1);

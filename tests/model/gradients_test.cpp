@@ -1,7 +1,8 @@
 // Gradients of the decoder's parts, against finite differences in fp64 and against fp64 in fp32.
 #include "golden.hpp"
 #include "model/decoder.hpp"
-#include "model/linear_product.hpp"
+
+#include <qtk/linear_product.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,3 +1,4 @@
+#include <qtk/linear_product.hpp>
 #include <qtk/runtime/error.hpp>
 #include <qtk/testing/memory_state.hpp>
 #include <qtk/testing/plugin_under_test.hpp>
@@ -143,7 +144,7 @@ TEST(WeightOnly, ForwardHasTheQuantizedValuesAndTheLatentGradient) {
   const at::Tensor y = form.forward(x);
   y.backward(upstream);
 
-  EXPECT_TRUE(at::equal(y, at::linear(x, layer->weight(), init().bias)));
+  EXPECT_TRUE(at::equal(y, linear_product(x, layer->weight(), init().bias)));
   EXPECT_TRUE(at::allclose(form.trainable()[0].leaf.grad(), upstream.t().matmul(x)));
   EXPECT_TRUE(at::allclose(x.grad(), upstream.matmul(layer->weight())));
 }

@@ -1,8 +1,8 @@
 #include "model/cross_entropy.hpp"
 
-#include "model/linear_product.hpp"
 #include "model/token_statistics.hpp"
 
+#include <qtk/linear_product.hpp>
 #include <qtk/runtime/check.hpp>
 
 #include <ATen/ATen.h>

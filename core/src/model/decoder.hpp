@@ -90,8 +90,10 @@ class Decoder {
   virtual QuantizedLinear* attached(int64_t site) const = 0;
   /// Returns to the dense weight.
   virtual void detach(int64_t site) = 0;
-  /// Asks `quantizer` to join attached layers that read one input; call after the last attach().
-  virtual void fuse(Quantizer& quantizer) = 0;
+  /// Asks quantizers to join attached layers that read one input; call after the last attach().
+  /// @param quantizer_of  who made the layer of a site, or null; layers of different quantizers are
+  /// not joined
+  virtual void fuse(const std::function<Quantizer*(int64_t site)>& quantizer_of) = 0;
 
   /// All stored tensors, as in the file, tied heads once, in order of use. They share memory and
   /// identity with the model's own: requires_grad_() on one makes its gradients flow.

@@ -1,10 +1,10 @@
 #include "model/decoder_model.hpp"
 
 #include "model/gradients.hpp"
-#include "model/linear_product.hpp"
 #include "model/tensor_layout.hpp"
 #include "model/weight_loading.hpp"
 
+#include <qtk/linear_product.hpp>
 #include <qtk/runtime/check.hpp>
 
 #include <ATen/ATen.h>
@@ -191,8 +191,13 @@ void DecoderModel::attach(int64_t site, std::unique_ptr<QuantizedLinear> layer) 
 
 void DecoderModel::detach(int64_t site) { place(site).group->attach(place(site).index, nullptr); }
 
-void DecoderModel::fuse(Quantizer& quantizer) {
-  for (auto* group : groups()) group->fuse(quantizer);
+void DecoderModel::fuse(const std::function<Quantizer*(int64_t site)>& quantizer_of) {
+  int64_t site = 0;  // the groups' slots, one after another, are the sites
+  for (auto* group : groups()) {
+    std::vector<Quantizer*> makers;
+    for (size_t index = 0; index < group->size(); ++index) makers.push_back(quantizer_of(site++));
+    group->fuse(makers);
+  }
 }
 
 std::vector<LinearGroup*> DecoderModel::groups() {

@@ -43,7 +43,7 @@ class DecoderModel final : public Decoder {
   void attach(int64_t site, std::unique_ptr<QuantizedLinear> layer) override;
   QuantizedLinear* attached(int64_t site) const override { return slot(site).attached(); }
   void detach(int64_t site) override;
-  void fuse(Quantizer& quantizer) override;
+  void fuse(const std::function<Quantizer*(int64_t site)>& quantizer_of) override;
 
   std::vector<NamedParameter> parameters() const override { return parameters_; }
 

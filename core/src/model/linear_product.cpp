@@ -1,12 +1,12 @@
-#include "model/linear_product.hpp"
-
 #include "model/gradients.hpp"
+
+#include <qtk/linear_product.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace qtk::model {
+namespace qtk {
 namespace {
 
 using Fused = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
@@ -69,8 +69,8 @@ at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const a
     return at::linear(x, weight.to(dtype),
                       bias.defined() ? std::optional(bias.to(dtype)) : std::nullopt);
   }
-  if (!needs_gradient({x, weight, bias})) return plain_product(x, weight, bias);
+  if (!model::needs_gradient({x, weight, bias})) return plain_product(x, weight, bias);
   return LinearFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
-}  // namespace qtk::model
+}  // namespace qtk

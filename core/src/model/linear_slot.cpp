@@ -1,7 +1,6 @@
 #include "model/linear_slot.hpp"
 
-#include "model/linear_product.hpp"
-
+#include <qtk/linear_product.hpp>
 #include <qtk/runtime/check.hpp>
 
 #include <ATen/ATen.h>
@@ -45,12 +44,15 @@ void LinearGroup::attach(size_t index, std::unique_ptr<QuantizedLinear> layer) {
   slots_.at(index).attach(std::move(layer));
 }
 
-void LinearGroup::fuse(Quantizer& quantizer) {
+void LinearGroup::fuse(std::span<Quantizer* const> makers) {
   joint_.reset();
-  if (slots_.size() < 2 || !std::ranges::all_of(slots_, &LinearSlot::attached)) return;
+  const bool has_one_maker =
+      makers.front() && std::ranges::count(makers, makers.front()) == std::ssize(makers);
+  if (slots_.size() < 2 || !has_one_maker || !std::ranges::all_of(slots_, &LinearSlot::attached))
+    return;
   std::vector<QuantizedLinear*> layers;
   for (const auto& slot : slots_) layers.push_back(slot.attached());
-  joint_ = quantizer.fuse(layers);
+  joint_ = makers.front()->fuse(layers);
 }
 
 }  // namespace qtk::model

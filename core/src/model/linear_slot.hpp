@@ -52,8 +52,9 @@ class LinearGroup {
   size_t size() const { return slots_.size(); }
   /// Puts a layer (or null: the dense weight) in the place of a slot and parts what was fused.
   void attach(size_t index, std::unique_ptr<QuantizedLinear> layer);
-  /// Asks for a joint form if there are several slots and each holds a quantized layer.
-  void fuse(Quantizer& quantizer);
+  /// Asks for a joint form if there are several slots and one quantizer made the layers of all.
+  /// @param makers  one per slot, null where the dense weight stands
+  void fuse(std::span<Quantizer* const> makers);
 
  private:
   std::vector<LinearSlot> slots_;

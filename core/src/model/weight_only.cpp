@@ -2,6 +2,7 @@
 #include "model/weight_only_packing.hpp"
 
 #include <qtk/bit_packing.hpp>
+#include <qtk/linear_product.hpp>
 #include <qtk/runtime/check.hpp>
 #include <qtk/runtime/error.hpp>
 #include <qtk/weight_only.hpp>
@@ -19,46 +20,54 @@ namespace {
 
 using model::check_quantized;
 
-/// Multiplies in the dtype of x.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight.to(x.scalar_type()),
-                    bias.defined() ? bias.to(x.scalar_type()) : bias);
-}
-
 Quantized to_device(const Quantized& q, at::Device device) {
   return {q.codes.to(device), q.scales.to(device), q.zeros.defined() ? q.zeros.to(device) : q.zeros,
           q.bits};
 }
 
-/// For inference: holds codes and scales, and a dense weight only while it multiplies.
+/// For inference. On the CPU it holds the packed tensors, possibly the mapped file itself, and
+/// codes and a dense weight only while it multiplies; on another device the codes, one byte each.
 class CodedLinear final : public QuantizedLinear {
  public:
-  CodedLinear(const WeightOnlyQuantizer& quantizer, LinearSite site, Quantized quantized,
-              at::Tensor bias)
+  CodedLinear(const WeightOnlyQuantizer& quantizer, LinearSite site, PackedWeight packed,
+              Quantized prototype, at::Tensor bias)
       : quantizer_(quantizer),
         site_(std::move(site)),
-        quantized_(std::move(quantized)),
-        bias_(std::move(bias)) {}
+        packed_(std::move(packed)),
+        prototype_(std::move(prototype)),
+        bias_(std::move(bias)) {
+    unpacked();  // damage is reported when the model is opened, not in its first forward
+  }
 
   at::Tensor forward(const at::Tensor& x) override {
-    // Packed files are read on the CPU; the first input tells where the run computes.
-    if (quantized_.codes.device() != x.device()) quantized_ = to_device(quantized_, x.device());
-    return linear(x, weight(), bias_);
+    return linear_product(x, x.device().is_cpu() ? weight() : weight_on(x.device()), bias_);
   }
 
   at::Tensor weight() const override {
     const at::NoGradGuard no_grad;
-    return quantizer_.dequantize(quantized_);
+    return quantizer_.dequantize(unpacked());
   }
 
-  PackedWeight pack() const override { return model::pack_quantized(site_, quantized_); }
-  std::optional<UniformGrid> grid() const override { return quantizer_.grid(quantized_); }
+  PackedWeight pack() const override { return packed_; }
+  std::optional<UniformGrid> grid() const override { return quantizer_.grid(unpacked()); }
 
  private:
+  /// Packed files are read on the CPU; the first input tells where the run computes.
+  at::Tensor weight_on(at::Device device) {
+    const at::NoGradGuard no_grad;
+    if (!resident_ || resident_->codes.device() != device)
+      resident_ = to_device(unpacked(), device);
+    return quantizer_.dequantize(*resident_);
+  }
+
+  Quantized unpacked() const { return model::unpack_quantized(site_, packed_, prototype_); }
+
   const WeightOnlyQuantizer& quantizer_;
   const LinearSite site_;
-  Quantized quantized_;
+  const PackedWeight packed_;
+  const Quantized prototype_;
   const at::Tensor bias_;
+  std::optional<Quantized> resident_;
 };
 
 /// For training: a latent fp32 weight that is quantized anew in every forward.
@@ -72,7 +81,7 @@ class LatentLinear final : public TrainableLinear {
         bias_(std::move(bias)) {}
 
   at::Tensor forward(const at::Tensor& x) override {
-    return linear(x, model::straight_through(latent_, weight()), bias_);
+    return linear_product(x, model::straight_through(latent_, weight()), bias_);
   }
 
   at::Tensor weight() const override {
@@ -158,8 +167,8 @@ std::unique_ptr<QuantizedLinear> WeightOnlyQuantizer::attach(const LinearSite& s
 std::unique_ptr<QuantizedLinear> WeightOnlyQuantizer::unpack(const LinearSite& site,
                                                              PackedWeight packed, at::Tensor bias) {
   check_bias(site, bias);
-  return std::make_unique<CodedLinear>(
-      *this, site, model::unpack_quantized(site, packed, prototype(site)), std::move(bias));
+  return std::make_unique<CodedLinear>(*this, site, std::move(packed), prototype(site),
+                                       std::move(bias));
 }
 
 Quantized WeightOnlyQuantizer::prototype(const LinearSite& site) const {

@@ -44,16 +44,18 @@ fs::path target_of(const Run& run, const config::ExportSection& section,
 void export_one(Run& run, const config::ExportSection& section, const std::string& variant,
                 const std::string& step, const model::Decoder& decoder) {
   const auto start = std::chrono::steady_clock::now();
+  const fs::path target = target_of(run, section, variant);
   const Exported exported = export_model(decoder, {.format = section.use,
                                                    .type = section.type,
                                                    .dtype = section.dtype,
                                                    .source = run.packed_folder(variant),
-                                                   .target = target_of(run, section, variant),
+                                                   .target = target,
                                                    .is_checked = section.check});
   nlohmann::json files = nlohmann::json::array();
   for (const auto& file : exported.files) files.push_back(file.string());
   run.folder.write_json("stages/" + step + ".export.json", {{"variant", variant},
                                                             {"format", exported.format},
+                                                            {"target", target.string()},
                                                             {"files", files},
                                                             {"bytes", exported.bytes},
                                                             {"check", exported.check}});

@@ -151,7 +151,7 @@ void attach_packed_layers(OpenModel& opened, const fs::path& folder, const SiteN
           index, group.quantizer->unpack(site, std::move(packed), opened.decoder->bias(index)));
     }
   }
-  for (auto& group : opened.plan.groups) opened.decoder->fuse(*group.quantizer);
+  opened.decoder->fuse([&](int64_t site) { return opened.plan.quantizer_of(site); });
 }
 
 }  // namespace

@@ -114,7 +114,9 @@ std::string QuantizerPlan::description() const {
   std::string text = plugin;
   for (const auto& spec : table.specs) {
     const Node* value = largest->options.find(spec.name);
-    if (value && config::to_yaml(*value) != config::to_yaml(config::value_node(spec.default_value)))
+    const bool is_default =
+        value && config::to_yaml(*value) == config::to_yaml(config::value_node(spec.default_value));
+    if (value && (!is_default || spec.searchable != Searchable::kNo))
       text += ", " + spec.name + " " + value->text();
   }
   if (groups.size() > 1) text += ", " + std::to_string(groups.size()) + " groups of layers";

@@ -30,7 +30,8 @@ struct QuantizerPlan {
   /// The quantizer of a site, or null.
   Quantizer* quantizer_of(int64_t site) const;
   int64_t num_sites() const;
-  /// "affine, bits 4, group_size 64": what differs from the defaults, of the largest group.
+  /// "affine, bits 4, group_size 64": searchable options and what differs from the defaults, of the
+  /// largest group.
   std::string description() const;
 
   /// As config.json of a packed model keeps it: plugin, groups of options and site names.

@@ -57,11 +57,8 @@ void add_exports(report::ModelResult& model, const Run& run) {
     const auto record = read_if_there(
         run, "stages/export." + model.name + "." + std::to_string(i) + ".export.json");
     if (!record) continue;
-    const auto& files = (*record)["files"];
-    const fs::path first = files.at(0).get<std::string>();
-    model.files.push_back({(*record)["format"],
-                           (files.size() > 1 ? first.parent_path() : first).string(),
-                           (*record)["bytes"], (*record)["check"]});
+    model.files.push_back(
+        {(*record)["format"], (*record)["target"], (*record)["bytes"], (*record)["check"]});
   }
 }
 
