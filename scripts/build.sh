@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Configures once and builds everything. Usage: build.sh BUILD_DIR PRESET JOBS
+# Configures once and builds TARGET: all, or runtime (launcher and plugins). Usage: build.sh BUILD_DIR PRESET JOBS TARGET
 set -euo pipefail
 cd "$(dirname "$0")/.."
-readonly build=$1 preset=$2 jobs=$3
+readonly build=$1 preset=$2 jobs=$3 target=$4
 export PATH="$PATH:/usr/local/cuda/bin"
 if [ ! -f "$build/build.ninja" ]; then
   echo "build: configuring $build (preset $preset)"
@@ -10,5 +10,5 @@ if [ ! -f "$build/build.ninja" ]; then
     cat "/tmp/qtk-configure.$$"; exit 1; }
   rm -f "/tmp/qtk-configure.$$"
 fi
-echo "build: compiling with $jobs jobs"
-NINJA_STATUS='build: [%f/%t %es] ' cmake --build "$build" -j "$jobs"
+echo "build: compiling $target with $jobs jobs"
+NINJA_STATUS='build: [%f/%t %es] ' cmake --build "$build" -j "$jobs" --target "$target"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly packages=(
-  g++ cmake ninja-build git ca-certificates python3 python3-venv
+  g++ cmake ninja-build pkg-config git ca-certificates python3 python3-venv
   libboost-dev libboost-program-options-dev libyaml-cpp-dev libspdlog-dev nlohmann-json3-dev
   libpcre2-dev libutf8proc-dev libxxhash-dev libssl-dev libgtest-dev libbenchmark-dev
 )
