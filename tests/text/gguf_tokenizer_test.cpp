@@ -1,6 +1,6 @@
-#include "base/atomic_file.hpp"
 #include "text/gguf_tokenizer.hpp"
 
+#include "base/atomic_file.hpp"
 #include "text/gguf_split_rules.hpp"
 #include "text/tokenizer.hpp"
 #include "text_fixtures.hpp"
