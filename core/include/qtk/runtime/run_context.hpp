@@ -34,7 +34,8 @@ class QTK_API RunContext {
   virtual RandomStream random(std::string_view purpose, int64_t step = 0,
                               std::string_view site = {}) const = 0;
   virtual Logger& log() = 0;
-  /// Records one figure of the method itself, for example ("code_flip_rate", 0.013, step).
+  /// Records one figure of the method itself, for example ("code_flip_rate", 0.013, step). Equal
+  /// names of one step are averaged, so every site may report its own.
   virtual void metric(std::string_view name, double value, int64_t step) = 0;
   virtual int rank() const = 0;
   virtual int world() const = 0;
