@@ -5,6 +5,8 @@
 #include "text/corpus.hpp"
 #include "text/tokenizer.hpp"
 
+#include <deque>
+
 namespace qtk {
 namespace {
 
@@ -22,8 +24,12 @@ TEST_F(ProgramTest, EveryVerbExplainsItself) {
       {"schema", "qtk schema >"}};
   const auto overview = qtk({"--help"});
   EXPECT_EQ(overview.code, 0);
+  std::deque<Program> programs;
+  for (const auto& [verb, example] : verbs)
+    programs.emplace_back(std::vector<std::string>{verb, "--help"});
   for (const auto& [verb, example] : verbs) {
-    const auto help = qtk({verb, "--help"});
+    const auto help = programs.front().finish();
+    programs.pop_front();
 
     EXPECT_EQ(help.code, 0) << verb;
     EXPECT_EQ(help.err, "") << verb;
@@ -54,11 +60,13 @@ TEST_F(ProgramTest, WordsThatAreNoneAreRefusedWithTheNearest) {
       {{"validate"}, {"no configuration given"}},
       {{"list", "quantiser"}, {"unknown kind 'quantiser'", "quantizer"}},
       {{"describe", "afine"}, {"unknown plugin 'afine'; did you mean 'affine'?", "known: "}}};
-  for (const auto& [arguments, fragments] : cases) {
-    const auto outcome = qtk(arguments);
+  std::deque<Program> programs;
+  for (const auto& refused : cases) programs.emplace_back(refused.arguments);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto outcome = programs[i].finish();
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_EQ(outcome.out, "");
-    expect_contains(outcome.err, fragments);
+    expect_contains(outcome.err, cases[i].fragments);
   }
 }
 

@@ -9,7 +9,9 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -20,6 +22,11 @@ namespace qtk::tiny {
 
 using nlohmann::json;
 using Tensors = std::map<std::string, at::Tensor>;
+
+/// Temporary folders in memory where there is such a place: everything is written through to the
+/// disk, which takes most of the time on a busy one.
+inline const bool is_in_memory =
+    ::access("/dev/shm", W_OK) == 0 && ::setenv("TMPDIR", "/dev/shm", /*overwrite=*/0) == 0;
 
 inline constexpr int64_t kVocabulary = 300, kHidden = 64, kIntermediate = 96, kLayers = 2;
 
