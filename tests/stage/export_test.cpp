@@ -221,5 +221,16 @@ TEST_F(ExportTest, Conv1dLayersAreRefusedByCompressedTensors) {
       {"Conv1D", "gpt2", "hf-dense or gguf"});
 }
 
+TEST_F(ExportTest, AGgufFileIsNamedAfterItsFolderHoweverThatIsWritten) {
+  const auto opened = open(source_);
+
+  export_model(
+      *opened.decoder,
+      {.format = "gguf", .type = "F32", .source = source_ / "", .target = scratch_ / "named.gguf"});
+
+  EXPECT_EQ(format::GgufFile::open(scratch_ / "named.gguf").metadata().text("general.name"),
+            "source");
+}
+
 }  // namespace
 }  // namespace qtk::stage

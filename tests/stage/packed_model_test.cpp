@@ -273,5 +273,48 @@ TEST_F(DamagedPackedModelTest, PackedTensorsThatDoNotFitAreRefused) {
   }
 }
 
+TEST_F(PackedModelTest, GroupsThatAreNoListAreRefused) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  for (const auto& groups : {tiny::json("all"), tiny::json(5), tiny::json::array({1}),
+                             tiny::json::array({tiny::json{{"options", 1}, {"sites", 3}}})}) {
+    config["quantization_config"]["groups"] = groups;
+    write_file_atomically(packed_ / "config.json", config.dump());
+    expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                    {"config.json", "quantization_config"});
+  }
+}
+
+TEST_F(PackedModelTest, ARenamedLayerIsNamed) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  config["quantization_config"]["groups"][0]["sites"][3] = "model.layers.7.mlp.up_proj";
+  write_file_atomically(packed_ / "config.json", config.dump());
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {"model.layers.7.mlp.up_proj", "does not have"});
+}
+
+TEST_F(PackedModelTest, OptionsInAPackedModelThatThePluginRefusesAreADataError) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  config["quantization_config"]["groups"][0]["options"]["bits"] = 99;
+  write_file_atomically(packed_ / "config.json", config.dump());
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {(packed_ / "config.json").string(), "bits", "99"});
+}
+
+TEST_F(PackedModelTest, MissingPackedTensorsNameTheFolder) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  const auto stored = format::TensorFolder::open(packed_);
+  tiny::Tensors tensors;
+  for (const auto& info : stored.tensors()) tensors[info.name] = stored.tensor(info.name).clone();
+  tensors.erase("model.layers.1.mlp.up_proj.codes");
+  for (const auto& entry : fs::directory_iterator(packed_))
+    if (entry.path().filename().string().starts_with("model")) fs::remove(entry.path());
+  tiny::write_weights(packed_, tensors);
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {packed_.string(), "model.layers.1.mlp.up_proj", "codes"});
+}
+
 }  // namespace
 }  // namespace qtk::stage

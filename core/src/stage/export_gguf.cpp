@@ -104,6 +104,12 @@ std::string check_gguf(const DeployedTensors& deployed, const std::vector<Planne
   return "re-read, " + std::to_string(planned.size()) + " tensors equal";
 }
 
+/// "smollm2" of "models/smollm2/" and of "." in it.
+std::string folder_name(const std::filesystem::path& folder) {
+  const auto path = std::filesystem::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 }  // namespace
 
 Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request) {
@@ -122,7 +128,7 @@ Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request
 
   GgufMetadata metadata;
   model::add_model_metadata(family, config, metadata);
-  metadata.values["general.name"] = request.source.filename().string();
+  metadata.values["general.name"] = folder_name(request.source);
   metadata.values["general.file_type"] = kFileTypes.at(type_name);
   metadata.values["general.quantization_version"] = uint64_t{2};
   text::add_tokenizer_metadata(request.source, metadata, config.vocab_size);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/decoder.hpp"
+#include "stage/stored_dtype.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -34,9 +35,6 @@ Exported export_model(const model::Decoder& decoder, const ExportRequest& reques
 Exported export_dense(const model::Decoder& decoder, const ExportRequest& request);
 Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request);
 Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRequest& request);
-
-/// "f32", "f16" or "bf16". @throws ConfigError
-at::ScalarType dtype_from(const std::string& name);
 
 /// Total size of files. For reporting.
 int64_t bytes_of(const std::vector<std::filesystem::path>& files);

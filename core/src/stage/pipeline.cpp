@@ -4,6 +4,7 @@
 #include "base/device.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
+#include "base/nearest_name.hpp"
 #include "base/progress.hpp"
 #include "config/emit.hpp"
 #include "config/options.hpp"
@@ -81,6 +82,14 @@ config::Node resolved(config::RunConfig config) {
   return config::resolved_node(config);
 }
 
+/// By position in the list: a file may be named in several ways.
+void add_contents(const std::string& key, const std::vector<std::string>& files,
+                  RunIdentity& identity) {
+  for (size_t i = 0; i < files.size(); ++i)
+    identity.inputs["content of " + key + "[" + std::to_string(i) + "]"] =
+        content_fingerprint(files[i]);
+}
+
 RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
   RunIdentity identity{config.name, {}};
   std::map<std::string, std::string> values;
@@ -88,9 +97,7 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   for (auto& [path, value] : values)
     if (!is_free(path)) identity.inputs[path] = value;
   identity.inputs["content of model.path"] = content_fingerprint(config.model.path);
-  if (config.data.eval)
-    for (const auto& file : config.data.eval->files)
-      identity.inputs["content of " + file] = content_fingerprint(file);
+  if (config.data.eval) add_contents("data.eval.files", config.data.eval->files, identity);
   for (const auto& variant : config::quantizer_variants(config))
     identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
         plugin::registry().find("quantizer", variant.quantizer.use).name().file);
@@ -111,8 +118,20 @@ void write_inputs(const Run& run, const RunRequest& request, const config::Node&
   run.folder.write_json("env.json", environment_json(run.context->device()));
 }
 
+void check_until(const std::string& until, const config::RunConfig& config) {
+  if (until.empty() || config.has_stage(until)) return;
+  std::vector<std::string> listed;
+  for (const auto& stage : all_stages())
+    if (config.has_stage(stage.name)) listed.push_back(stage.name);
+  const std::string nearest = nearest_name(until, listed);
+  throw ConfigError("--until " + until + " names no stage of this run" +
+                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+                    "stages: " + join(listed));
+}
+
 Run open_run(const RunRequest& request) {
   Checked checked = check_config(request.config, request.overrides);
+  check_until(request.until, checked.config);
   for (const auto& warning : checked.warnings) core_log().warn(config::to_string(warning));
   const config::Node resolved_config = resolved(checked.config);
   const RunIdentity identity = identity_of(checked.config, resolved_config);
