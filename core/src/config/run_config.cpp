@@ -87,6 +87,10 @@ RunConfig read_run_config(const Document& document, Diagnostics& diagnostics) {
 
 void check_files(const RunConfig& config, const Document& document, Diagnostics& diagnostics) {
   check_exists(config.model.path, "model.path", document.root, diagnostics);
+  if (config.data.train) {
+    check_exist(config.data.train->files, "data.train.files", document.root, diagnostics);
+    check_exist(config.data.train->shards, "data.train.shards", document.root, diagnostics);
+  }
   if (config.data.eval)
     check_exist(config.data.eval->files, "data.eval.files", document.root, diagnostics);
   check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
@@ -105,6 +109,10 @@ Node resolved_node(const RunConfig& config) {
   RunConfig resolved = config;
   resolved.model.path = absolute(resolved.model.path);
   make_absolute(resolved.plugins.path);
+  if (resolved.data.train) {
+    make_absolute(resolved.data.train->files);
+    make_absolute(resolved.data.train->shards);
+  }
   if (resolved.data.eval) make_absolute(resolved.data.eval->files);
   return section_node(resolved);
 }

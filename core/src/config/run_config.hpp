@@ -6,6 +6,7 @@
 #include "config/document.hpp"
 #include "config/plugin_node.hpp"
 #include "config/section.hpp"
+#include "config/train_config.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -43,6 +44,7 @@ struct EvalData {
 };
 
 struct DataSection {
+  std::optional<TrainData> train;
   std::optional<EvalData> eval;
   static void describe(OptionSet<DataSection>&) {}
   static void sections(SectionSet<DataSection>& s);
@@ -116,6 +118,9 @@ struct RunConfig {
   DataSection data;
   std::optional<QuantizerSection> quantizer;
   std::vector<VariantSection> variants;
+  std::optional<TrainSection> train;
+  std::optional<OptimizerSection> optimizer;
+  std::optional<PluginNode<"scheduler">> scheduler;
   std::vector<ExportSection> exports;
   ReportSection report;
 

@@ -45,6 +45,7 @@ void EvalData::sections(SectionSet<EvalData>& s) {
 }
 
 void DataSection::sections(SectionSet<DataSection>& s) {
+  s.section("train", &DataSection::train).doc("Texts to train on.");
   s.section("eval", &DataSection::eval).doc("Texts and protocol of the evaluation.");
 }
 
@@ -135,6 +136,10 @@ void RunConfig::sections(SectionSet<RunConfig>& s) {
   s.section("data", &RunConfig::data).doc("Texts.");
   s.section("quantizer", &RunConfig::quantizer).doc("How weights are quantized.");
   s.list("variants", &RunConfig::variants).doc("Several settings of the quantizer in one run.");
+  s.section("train", &RunConfig::train).doc("How long and how to train.");
+  s.section("optimizer", &RunConfig::optimizer).doc("Settings of AdamW.");
+  s.section("scheduler", &RunConfig::scheduler)
+      .doc("What drives the quantizer's knobs while it trains.");
   s.list("export", &RunConfig::exports).doc("Formats to write the result in.");
   s.section("report", &RunConfig::report).doc("What the report holds.");
 }

@@ -11,8 +11,8 @@
 namespace qtk::config {
 
 /// In the order in which they run.
-inline constexpr std::initializer_list<const char*> kStageNames = {"import", "quantize", "eval",
-                                                                   "export", "report"};
+inline constexpr std::initializer_list<const char*> kStageNames = {
+    "import", "calibrate", "train", "quantize", "eval", "export", "report"};
 inline constexpr std::initializer_list<const char*> kExportNames = {"hf-dense", "gguf",
                                                                     "compressed-tensors"};
 
