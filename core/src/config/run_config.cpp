@@ -89,6 +89,10 @@ void check_files(const RunConfig& config, const Document& document, Diagnostics&
   check_exists(config.model.path, "model.path", document.root, diagnostics);
   if (config.data.eval)
     check_exist(config.data.eval->files, "data.eval.files", document.root, diagnostics);
+  if (config.data.calib)
+    check_exist(config.data.calib->files, "data.calib.files", document.root, diagnostics);
+  if (config.estimator)
+    check_exists(config.estimator->file, "estimator.file", document.root, diagnostics);
   check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
 }
 
@@ -105,7 +109,9 @@ Node resolved_node(const RunConfig& config) {
   RunConfig resolved = config;
   resolved.model.path = absolute(resolved.model.path);
   make_absolute(resolved.plugins.path);
+  if (resolved.data.calib) make_absolute(resolved.data.calib->files);
   if (resolved.data.eval) make_absolute(resolved.data.eval->files);
+  if (resolved.estimator) resolved.estimator->file = absolute(resolved.estimator->file);
   return section_node(resolved);
 }
 
