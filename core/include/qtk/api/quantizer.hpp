@@ -76,8 +76,8 @@ class QTK_API TrainableLinear : public QuantizedLinear {
   ~TrainableLinear() override;
 
   virtual std::vector<TrainableTensor> trainable() = 0;
-  /// The knobs of the step that begins. Without any knob, and before the first call, forward() is the
-  /// deployed form: it multiplies by weight(). Evaluation during training relies on that.
+  /// The knobs of the step that begins. Without any knob, and before the first call, forward() is
+  /// the deployed form: it multiplies by weight(). Evaluation during training relies on that.
   virtual void set(const Knobs& knobs);
   /// Gradients are final: accumulated over micro-batches, reduced over ranks, clipped.
   virtual void before_step(const StepInfo& info);
