@@ -93,6 +93,10 @@ void check_files(const RunConfig& config, const Document& document, Diagnostics&
   }
   if (config.data.eval)
     check_exist(config.data.eval->files, "data.eval.files", document.root, diagnostics);
+  if (config.data.calib)
+    check_exist(config.data.calib->files, "data.calib.files", document.root, diagnostics);
+  if (config.estimator)
+    check_exists(config.estimator->file, "estimator.file", document.root, diagnostics);
   check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
 }
 
@@ -113,7 +117,9 @@ Node resolved_node(const RunConfig& config) {
     make_absolute(resolved.data.train->files);
     make_absolute(resolved.data.train->shards);
   }
+  if (resolved.data.calib) make_absolute(resolved.data.calib->files);
   if (resolved.data.eval) make_absolute(resolved.data.eval->files);
+  if (resolved.estimator) resolved.estimator->file = absolute(resolved.estimator->file);
   return section_node(resolved);
 }
 

@@ -43,8 +43,22 @@ struct EvalData {
   static void sections(SectionSet<EvalData>& s);
 };
 
+/// Texts on which sensitivities are measured.
+struct CalibData {
+  std::vector<std::string> files;
+  std::string format = "text";
+  std::string field = "text";
+  int64_t ctx = 512;
+  int64_t batches = 5;
+  int64_t batch_size = 1;
+  int64_t seed = 0;
+  static void describe(OptionSet<CalibData>& o);
+  static void sections(SectionSet<CalibData>& s);
+};
+
 struct DataSection {
   std::optional<TrainData> train;
+  std::optional<CalibData> calib;
   std::optional<EvalData> eval;
   static void describe(OptionSet<DataSection>&) {}
   static void sections(SectionSet<DataSection>& s);
@@ -58,6 +72,20 @@ struct SiteRule {
   std::string path;
   static void describe(OptionSet<SiteRule>& o);
   static void sections(SectionSet<SiteRule>& s);
+};
+
+/// How the loss's sensitivity to each site is found: measured (`use`) or read (`file`).
+struct EstimatorSection {
+  std::string use;
+  Node options = Node::map();
+  std::string file;                                   // sensitivity.json of another run
+  std::vector<std::string> granularity = {"tensor"};  // one of kGranularities, or SitePatterns
+  std::vector<std::string> targets = {"re:.*"};       // SitePattern
+  std::vector<std::string> skip = {"lm_head"};        // SitePattern
+  SourceMark mark;
+  std::string path;
+  static void describe(OptionSet<EstimatorSection>& o);
+  static void sections(SectionSet<EstimatorSection>& s);
 };
 
 struct QuantizerSection {
@@ -116,6 +144,7 @@ struct RunConfig {
   PluginPaths plugins;
   ModelSection model;
   DataSection data;
+  std::optional<EstimatorSection> estimator;
   std::optional<QuantizerSection> quantizer;
   std::vector<VariantSection> variants;
   std::optional<TrainSection> train;

@@ -58,6 +58,7 @@ class Rules {
     check_needs();
     check_train();
     check_eval();
+    check_calibration();
     if (config_.quantizer) check_quantizer(*config_.quantizer);
     check_variants();
     for (const ExportSection& target : config_.exports) check_export(target);
@@ -103,6 +104,7 @@ class Rules {
 
   /// A stage without its section fails; a section without its stage is a setting without effect.
   void check_needs() {
+    need("calibrate", config_.estimator.has_value(), "estimator");
     const bool quantizes = config_.quantizer.has_value() || !config_.variants.empty();
     if (!config_.has_stage("train")) need("quantize", quantizes, "quantizer");
     need("train", config_.train.has_value(), "train");
@@ -200,6 +202,57 @@ class Rules {
     if (given("data.eval.protocol") && config_.data.eval->protocol.empty())
       fail("data.eval.protocol", "there is no protocol to measure by",
            "remove the key to get ppl_token");
+  }
+
+  void check_calibration() {
+    if (config_.data.calib) refuse_empty_texts("data.calib.files", config_.data.calib->files);
+    if (!config_.estimator) {
+      if (config_.data.calib && given("data.calib"))
+        diagnostics_.warn({"`data.calib` has no effect: there is no `estimator`",
+                           mark("data.calib"), "data.calib", "add one, or remove the section"});
+      return;
+    }
+    const EstimatorSection& estimator = *config_.estimator;
+    const bool measures = !estimator.use.empty(), reads = !estimator.file.empty();
+    if (measures == reads)
+      fail("estimator",
+           measures ? "`estimator` has both `use` and `file`"
+                    : "`estimator` has neither `use` nor `file`",
+           "`use: hutchinson` measures, `file: path/to/sensitivity.json` reads");
+    else if (measures && !config_.data.calib && !is_broken("data.calib"))
+      fail("estimator.use", "an estimator needs `data.calib`",
+           "add it:  data: {calib: {files: [...]}}");
+    if (reads) refuse_settings_of_measuring(estimator);
+    check_granularity(estimator.granularity);
+    check_patterns("estimator.targets", estimator.targets);
+    check_patterns("estimator.skip", estimator.skip);
+  }
+
+  void refuse_settings_of_measuring(const EstimatorSection& estimator) {
+    const EstimatorSection usual;
+    const auto refuse = [&](const char* key, bool is_set) {
+      if (is_set)
+        fail(child_path("estimator", key),
+             "`" + std::string(key) + "` has no effect on a file that was measured before",
+             "remove the key");
+    };
+    refuse("options", !estimator.options.items().empty());
+    refuse("granularity", estimator.granularity != usual.granularity);
+    refuse("targets", estimator.targets != usual.targets);
+    refuse("skip", estimator.skip != usual.skip);
+  }
+
+  void check_granularity(const std::vector<std::string>& granularity) {
+    const std::string path = "estimator.granularity";
+    if (granularity.empty())
+      return fail(path, "there is no granularity", "remove the key to get tensor");
+    const bool is_known =
+        std::ranges::find(kGranularities, granularity.front()) != kGranularities.end();
+    if (granularity.size() == 1 && is_known) return;
+    if (granularity.size() == 1 && !granularity.front().starts_with("re:"))
+      return fail(path, "unknown granularity `" + granularity.front() + "`",
+                  "tensor, layer, component, or patterns: [\"re:.*q_proj\", ...]");
+    check_patterns(path, granularity);
   }
 
   void check_quantizer(const QuantizerSection& quantizer) {
@@ -317,6 +370,7 @@ class Rules {
 
 std::vector<std::string> stages_with_a_section(const RunConfig& config) {
   std::vector<std::string> stages = {"import"};
+  if (config.estimator) stages.emplace_back("calibrate");
   const bool quantizes = config.quantizer || !config.variants.empty();
   if (config.train) stages.emplace_back("train");
   if (quantizes && !config.train) stages.emplace_back("quantize");

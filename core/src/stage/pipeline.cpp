@@ -9,6 +9,7 @@
 #include "config/options.hpp"
 #include "plugin/registry.hpp"
 #include "plugin/run_context.hpp"
+#include "stage/calibrate_stage.hpp"
 #include "stage/environment.hpp"
 #include "stage/quantizer_plan.hpp"
 
@@ -32,11 +33,9 @@ struct Stage {
 };
 
 const std::vector<Stage>& all_stages() {
-  static const std::vector<Stage> stages = {{"import", import_stage},
-                                            {"quantize", quantize_stage},
-                                            {"eval", eval_stage},
-                                            {"export", export_stage},
-                                            {"report", report_stage}};
+  static const std::vector<Stage> stages = {
+      {"import", import_stage}, {"calibrate", calibrate_stage}, {"quantize", quantize_stage},
+      {"eval", eval_stage},     {"export", export_stage},       {"report", report_stage}};
   return stages;
 }
 
@@ -62,22 +61,27 @@ Checked check_config(const fs::path& path, const std::vector<std::string>& overr
   plugin::registry().configure(plugin::default_load_options(std::move(plugin_paths)));
   for (const auto& variant : config::quantizer_variants(checked.config))
     check_quantizer(variant.quantizer, diagnostics);
+  if (checked.config.estimator) check_estimator(*checked.config.estimator, diagnostics);
   config::check_files(checked.config, document, diagnostics);
   diagnostics.throw_if_any();
   checked.warnings = diagnostics.warnings();
   return checked;
 }
 
+/// Fills in the defaults of the plugin that a section names.
+template <class Section>
+void resolve_plugin(Section& section, const std::string& kind) {
+  config::Diagnostics ignored;
+  const OptionTable& table = plugin::registry().option_table(kind, section.use);
+  section.options = config::options_node(
+      table, config::resolve_options(table, &section.options, section.path, section.use, ignored));
+}
+
 /// The configuration with the plugins' defaults filled in.
 config::Node resolved(config::RunConfig config) {
-  if (config.quantizer) {
-    auto& section = *config.quantizer;
-    config::Diagnostics ignored;
-    const OptionTable& table = plugin::registry().option_table("quantizer", section.use);
-    section.options = config::options_node(
-        table,
-        config::resolve_options(table, &section.options, section.path, section.use, ignored));
-  }
+  if (config.quantizer) resolve_plugin(*config.quantizer, "quantizer");
+  if (config.estimator && config.estimator->file.empty())
+    resolve_plugin(*config.estimator, "estimator");
   return config::resolved_node(config);
 }
 
@@ -91,6 +95,17 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   if (config.data.eval)
     for (const auto& file : config.data.eval->files)
       identity.inputs["content of " + file] = content_fingerprint(file);
+  if (config.estimator) {
+    const auto& estimator = *config.estimator;
+    if (config.data.calib)
+      for (const auto& file : config.data.calib->files)
+        identity.inputs["content of " + file] = content_fingerprint(file);
+    if (!estimator.file.empty())
+      identity.inputs["content of " + estimator.file] = content_fingerprint(estimator.file);
+    else
+      identity.inputs["plugin " + estimator.use] =
+          content_fingerprint(plugin::registry().find("estimator", estimator.use).name().file);
+  }
   for (const auto& variant : config::quantizer_variants(config))
     identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
         plugin::registry().find("quantizer", variant.quantizer.use).name().file);
@@ -170,6 +185,8 @@ fs::path Run::model_folder() const {
 fs::path Run::packed_folder(const std::string& variant) const {
   return folder / "artifacts" / variant / "packed";
 }
+
+fs::path Run::sensitivity_file() const { return folder / "stages/calibrate/sensitivity.json"; }
 
 std::vector<config::Problem> validate_config(const fs::path& config,
                                              const std::vector<std::string>& overrides) {

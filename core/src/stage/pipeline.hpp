@@ -33,10 +33,13 @@ struct Run {
   std::filesystem::path model_folder() const;
   /// Where the quantize stage puts a variant.
   std::filesystem::path packed_folder(const std::string& variant) const;
+  /// Where the calibrate stage puts what it measured or read; read_sensitivity() opens it.
+  std::filesystem::path sensitivity_file() const;
 };
 
 // The stages. Each skips what an earlier process finished.
 void import_stage(Run& run);
+void calibrate_stage(Run& run);
 void quantize_stage(Run& run);
 void eval_stage(Run& run);
 void export_stage(Run& run);
