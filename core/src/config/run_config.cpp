@@ -97,6 +97,9 @@ void check_files(const RunConfig& config, const Document& document, Diagnostics&
     check_exist(config.data.calib->files, "data.calib.files", document.root, diagnostics);
   if (config.estimator)
     check_exists(config.estimator->file, "estimator.file", document.root, diagnostics);
+  if (config.scheduler)
+    check_exists(config.scheduler->sensitivity, "scheduler.sensitivity", document.root,
+                 diagnostics);
   check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
 }
 
@@ -109,6 +112,13 @@ std::vector<QuantizerVariant> quantizer_variants(const RunConfig& config) {
   return variants;
 }
 
+std::vector<std::string> result_names(const RunConfig& config) {
+  std::vector<std::string> names;
+  for (const QuantizerVariant& variant : quantizer_variants(config)) names.push_back(variant.name);
+  if (names.empty() && config.train) names.emplace_back("dense");
+  return names;
+}
+
 Node resolved_node(const RunConfig& config) {
   RunConfig resolved = config;
   resolved.model.path = absolute(resolved.model.path);
@@ -119,6 +129,8 @@ Node resolved_node(const RunConfig& config) {
   }
   if (resolved.data.calib) make_absolute(resolved.data.calib->files);
   if (resolved.data.eval) make_absolute(resolved.data.eval->files);
+  if (resolved.scheduler)
+    resolved.scheduler->sensitivity = absolute(resolved.scheduler->sensitivity);
   if (resolved.estimator) resolved.estimator->file = absolute(resolved.estimator->file);
   return section_node(resolved);
 }

@@ -159,6 +159,14 @@ class Rules {
            "`train.micro_batch` = " + std::to_string(train.micro_batch) +
                " does not divide `train.global_batch` = " + std::to_string(train.global_batch),
            "choose a divisor");
+    if (train.result == "best" && train.eval_every == 0)
+      fail("train.result", "`train.result: best` needs `train.eval_every`",
+           "set how often to evaluate, or remove the key");
+    if (config_.scheduler && config_.has_stage("train") && !config_.quantizer &&
+        config_.variants.empty())
+      fail("scheduler",
+           "`scheduler` has no effect: there is no quantizer whose knobs it could drive",
+           "add `quantizer`, or remove the section; learning rates: train.lr_schedule");
     if (train.eval_every > 0 && !config_.data.eval)
       fail("train.eval_every", "`train.eval_every` needs `data.eval`",
            "add `data.eval`, or remove the key");
@@ -319,9 +327,7 @@ class Rules {
   }
 
   void check_exported_variants(const ExportSection& target) {
-    std::vector<std::string> names;
-    for (const QuantizerVariant& variant : quantizer_variants(config_))
-      names.push_back(variant.name);
+    const std::vector<std::string> names = result_names(config_);
     const std::string path = child_path(target.path, "variants");
     refuse_repeats(path, target.variants);
     for (size_t i = 0; i < target.variants.size(); ++i) {

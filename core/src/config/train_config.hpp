@@ -24,6 +24,17 @@ struct TrainData {
   static void describe(OptionSet<TrainData>& o);
 };
 
+/// What drives the quantizer's knobs, and what it knows about the layers.
+struct SchedulerSection {
+  std::string use;
+  Node options = Node::map();
+  std::string sensitivity;  // a file; empty: what the calibrate stage measured
+  SourceMark mark;
+  std::string path;
+  static void describe(OptionSet<SchedulerSection>& o);
+  static void sections(SectionSet<SchedulerSection>& s);
+};
+
 struct DistillSection {
   double weight = 0;
   double temperature = 1;
@@ -47,6 +58,7 @@ struct TrainSection {
   int64_t log_every = 10;
   int64_t checkpoint_every = 200;
   int64_t keep = 3;
+  std::string result = "last";
   std::string on_nan = "stop";
   double divergence_factor = 0;
   static void describe(OptionSet<TrainSection>& o);

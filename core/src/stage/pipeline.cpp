@@ -12,6 +12,7 @@
 #include "stage/calibrate_stage.hpp"
 #include "stage/environment.hpp"
 #include "stage/quantizer_plan.hpp"
+#include "stage/schedulers.hpp"
 
 #include <qtk/runtime/error.hpp>
 #include <qtk/version.hpp>
@@ -34,8 +35,9 @@ struct Stage {
 
 const std::vector<Stage>& all_stages() {
   static const std::vector<Stage> stages = {
-      {"import", import_stage}, {"calibrate", calibrate_stage}, {"quantize", quantize_stage},
-      {"eval", eval_stage},     {"export", export_stage},       {"report", report_stage}};
+      {"import", import_stage},     {"calibrate", calibrate_stage}, {"train", train_stage},
+      {"quantize", quantize_stage}, {"eval", eval_stage},           {"export", export_stage},
+      {"report", report_stage}};
   return stages;
 }
 
@@ -62,6 +64,9 @@ Checked check_config(const fs::path& path, const std::vector<std::string>& overr
   for (const auto& variant : config::quantizer_variants(checked.config))
     check_quantizer(variant.quantizer, diagnostics);
   if (checked.config.estimator) check_estimator(*checked.config.estimator, diagnostics);
+  if (checked.config.scheduler) check_scheduler(*checked.config.scheduler, diagnostics);
+  if (checked.config.train && checked.config.train->lr_schedule)
+    check_lr_schedule(*checked.config.train->lr_schedule, diagnostics);
   config::check_files(checked.config, document, diagnostics);
   diagnostics.throw_if_any();
   checked.warnings = diagnostics.warnings();
@@ -82,7 +87,29 @@ config::Node resolved(config::RunConfig config) {
   if (config.quantizer) resolve_plugin(*config.quantizer, "quantizer");
   if (config.estimator && config.estimator->file.empty())
     resolve_plugin(*config.estimator, "estimator");
+  if (config.scheduler) resolve_plugin(*config.scheduler, "scheduler");
+  if (config.train && config.train->lr_schedule)
+    resolve_plugin(*config.train->lr_schedule, "scheduler");
   return config::resolved_node(config);
+}
+
+void add_training(RunIdentity& identity, const config::RunConfig& config) {
+  const auto add_file = [&](const std::string& file) {
+    if (!file.empty()) identity.inputs["content of " + file] = content_fingerprint(file);
+  };
+  const auto add_plugin = [&](const std::string& id) {
+    identity.inputs["plugin " + id] =
+        content_fingerprint(plugin::registry().find("scheduler", id).name().file);
+  };
+  if (config.data.train) {
+    for (const auto& file : config.data.train->files) add_file(file);
+    for (const auto& file : config.data.train->shards) add_file(file);
+  }
+  if (config.scheduler) {
+    add_file(config.scheduler->sensitivity);
+    add_plugin(config.scheduler->use);
+  }
+  if (config.train && config.train->lr_schedule) add_plugin(config.train->lr_schedule->use);
 }
 
 RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
@@ -109,6 +136,7 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   for (const auto& variant : config::quantizer_variants(config))
     identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
         plugin::registry().find("quantizer", variant.quantizer.use).name().file);
+  add_training(identity, config);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }
@@ -185,6 +213,8 @@ fs::path Run::model_folder() const {
 fs::path Run::packed_folder(const std::string& variant) const {
   return folder / "artifacts" / variant / "packed";
 }
+
+fs::path Run::train_folder(const std::string& variant) const { return folder / "train" / variant; }
 
 fs::path Run::sensitivity_file() const { return folder / "stages/calibrate/sensitivity.json"; }
 

@@ -106,7 +106,7 @@ RunFolder RunFolder::at(const fs::path& path, const RunIdentity& identity, Resum
   if (fs::exists(record, error)) {
     if (resume == Resume::kNever) {
       for (const char* part :
-           {"stages", "artifacts", "eval", "fingerprint.json", "report.html", "model"})
+           {"stages", "artifacts", "eval", "train", "fingerprint.json", "report.html", "model"})
         fs::remove_all(path / part, error);
     } else if (const auto difference = first_difference(parse_file(record), identity)) {
       throw ConfigError("refusing to resume " + path.string() + ": " + *difference,

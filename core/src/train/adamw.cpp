@@ -38,8 +38,7 @@ AdamW::AdamW(std::vector<OptimizedTensor> tensors, const RunContext& context)
     auto group = std::ranges::find_if(groups_, [&](const Group& known) {
       return known.settings == settings && known.has_storage == has_storage;
     });
-    if (group == groups_.end())
-      group = groups_.insert(groups_.end(), {settings, {}, has_storage});
+    if (group == groups_.end()) group = groups_.insert(groups_.end(), {settings, {}, has_storage});
     group->members.push_back(i);
   }
   count_ = at::zeros({}, at::TensorOptions(at::kFloat).device(context_.device()));

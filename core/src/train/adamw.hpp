@@ -23,8 +23,8 @@ struct AdamWSettings {
 };
 
 struct OptimizedTensor {
-  std::string name;  // unique
-  at::Tensor leaf;   // its gradient is read
+  std::string name;                       // unique
+  at::Tensor leaf;                        // its gradient is read
   std::shared_ptr<ParamStorage> storage;  // empty: the leaf itself, fp32
   AdamWSettings settings;
 };

@@ -108,22 +108,20 @@ void CheckpointStore::save(int64_t step, const TrainState& state) {
     write_tensors(partial / kTensors, state);
     write_file_atomically(partial / kValues,
                           json{{"values", state.values}, {"aliases", state.aliases}}.dump() + "\n");
-    const std::string manifest =
-        json{{"format", kFormat},
-             {"step", step},
-             {"files",
-              {{kTensors, file_record(partial / kTensors)},
-               {kValues, file_record(partial / kValues)}}}}
-            .dump(2) +
-        "\n";
+    const std::string manifest = json{{"format", kFormat},
+                                      {"step", step},
+                                      {"files",
+                                       {{kTensors, file_record(partial / kTensors)},
+                                        {kValues, file_record(partial / kValues)}}}}
+                                     .dump(2) +
+                                 "\n";
     write_file_atomically(partial / kManifest, manifest);
     write_file_atomically(partial / kComplete, fingerprint(manifest) + "\n");
   } catch (const IoError& error) {
     fs::remove_all(partial, ignored);
-    throw IoError("the checkpoint of step " + std::to_string(step) + " could not be written: " +
-                      error.what(),
-                  last_good_.empty() ? error.remedy()
-                                     : "free some space; " + last_good_ + " is intact");
+    throw IoError(
+        "the checkpoint of step " + std::to_string(step) + " could not be written: " + error.what(),
+        last_good_.empty() ? error.remedy() : "free some space; " + last_good_ + " is intact");
   }
   fs::remove_all(target, ignored);
   fs::rename(partial, target);

@@ -54,7 +54,8 @@ class ScopedWriter final : public StateWriter {
 
 class ScopedReader final : public StateReader {
  public:
-  ScopedReader(const TrainState& state, std::string prefix) : state_(state), prefix_(prefix + "/") {}
+  ScopedReader(const TrainState& state, std::string prefix)
+      : state_(state), prefix_(prefix + "/") {}
   bool has(std::string_view name) const override;
   at::Tensor tensor(std::string_view name) const override;
   int64_t integer(std::string_view name) const override;

@@ -76,8 +76,7 @@ void FigureMeans::take(json& row) {
 
 json FigureMeans::save() const {
   json saved = json::object();
-  for (const auto& [name, sum] : sums_)
-    saved[name] = {std::bit_cast<int64_t>(sum.sum), sum.count};
+  for (const auto& [name, sum] : sums_) saved[name] = {std::bit_cast<int64_t>(sum.sum), sum.count};
   return saved;
 }
 

@@ -99,9 +99,9 @@ struct ChunkedLoss {
            const TeacherView& teacher, bool wants_hidden, bool wants_weight) {
     const auto dtype = p.hidden.scalar_type();
     const auto head = weight.detach().to(dtype), hidden = p.hidden.detach();
-    const auto teacher_head =
-        teacher.weight.defined() ? teacher.weight.detach().to(teacher.hidden.scalar_type())
-                                 : at::Tensor();
+    const auto teacher_head = teacher.weight.defined()
+                                  ? teacher.weight.detach().to(teacher.hidden.scalar_type())
+                                  : at::Tensor();
     const int64_t tokens = hidden.size(0);
     const int64_t size = chunk_tokens(tokens, head.size(0), hidden.device());
     if (wants_hidden) of_hidden = at::empty_like(hidden);
@@ -220,16 +220,14 @@ TokenLoss token_loss_ref(const at::Tensor& logits, const at::Tensor& targets, do
                          const LossSettings& settings, const at::Tensor& teacher_logits) {
   const auto wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const auto rows = logits.to(wide);
-  const auto nll = at::cross_entropy_loss(rows, targets, {}, at::Reduction::Sum,
-                                          text::kUnscoredTarget) *
-                   scale;
+  const auto nll =
+      at::cross_entropy_loss(rows, targets, {}, at::Reduction::Sum, text::kUnscoredTarget) * scale;
   if (!teacher_logits.defined()) return {nll, nll.detach(), at::zeros_like(nll).detach()};
   const double t = settings.temperature;
   const auto log_p = at::log_softmax(rows / t, 1);
   const auto log_q = at::log_softmax(teacher_logits.to(wide) / t, 1);
   const auto scored = targets.ne(text::kUnscoredTarget).to(wide);
-  const auto divergence =
-      ((log_q.exp() * (log_q - log_p)).sum(1) * scored).sum() * (t * t * scale);
+  const auto divergence = ((log_q.exp() * (log_q - log_p)).sum(1) * scored).sum() * (t * t * scale);
   const auto loss =
       nll * (1 - settings.divergence_weight) + divergence * settings.divergence_weight;
   return {loss, nll.detach(), divergence.detach()};

@@ -34,8 +34,9 @@ const at::Tensor& TrainState::tensor(const std::string& name) const {
   const auto alias = aliases.find(name);
   const auto found = tensors.find(alias == aliases.end() ? name : alias->second);
   if (found == tensors.end())
-    throw DataError("the checkpoint has no tensor '" + name + "'",
-                    "it belongs to another version or method; delete it to train from the beginning");
+    throw DataError(
+        "the checkpoint has no tensor '" + name + "'",
+        "it belongs to another version or method; delete it to train from the beginning");
   return found->second;
 }
 
@@ -70,8 +71,9 @@ at::Tensor ScopedReader::tensor(std::string_view name) const {
 const nlohmann::json& ScopedReader::get(std::string_view name, const char* type) const {
   const auto found = state_.values.find(joined(prefix_, name));
   if (found == state_.values.end() || !found->contains(type))
-    throw DataError("the checkpoint has no " + std::string(type) + " '" + joined(prefix_, name) + "'",
-                    "it belongs to another version or method; delete it to train from the beginning");
+    throw DataError(
+        "the checkpoint has no " + std::string(type) + " '" + joined(prefix_, name) + "'",
+        "it belongs to another version or method; delete it to train from the beginning");
   return found->at(type);
 }
 

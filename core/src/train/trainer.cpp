@@ -56,6 +56,7 @@ Trainer::Trainer(TrainerParts parts)
   loss_sum_ = at::zeros({}, numbers);
   divergence_sum_ = at::zeros({}, numbers);
   norm_sum_ = at::zeros({}, numbers);
+  counted_ = at::zeros({}, numbers);
   first_fault_ = at::zeros({}, numbers.dtype(at::kLong));
   faults_ = at::zeros({}, numbers.dtype(at::kLong));
   outcome_.held_out = outcome_.best_held_out = kNan;
@@ -65,19 +66,21 @@ double Trainer::lr_factor(int64_t step) const {
   return parts_.lr_schedule ? parts_.lr_schedule->value("lr", step, nullptr) : 1.0;
 }
 
-void Trainer::accumulate_gradients(int64_t first_window) {
+Trainer::Sums Trainer::accumulate_gradients(int64_t first_window) {
   const auto& settings = parts_.settings;
   const int64_t predictions = parts_.batches.predictions(first_window, settings.global_batch);
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predictions));
   const c10::AutoGradMode records(true);
+  Sums sums{at::zeros_like(loss_sum_), at::zeros_like(loss_sum_)};
   for (int64_t at = 0; at < settings.global_batch; at += settings.micro_batch) {
     const auto batch = parts_.batches.batch(first_window + at, settings.micro_batch);
     const auto loss =
         parts_.model.loss(sent(batch.inputs, device_), sent(batch.targets, device_), scale);
     torch::autograd::backward({loss.loss}, {});
-    loss_sum_.add_(loss.cross_entropy);
-    divergence_sum_.add_(loss.divergence);
+    sums.cross_entropy.add_(loss.cross_entropy);
+    sums.divergence.add_(loss.divergence);
   }
+  return sums;
 }
 
 void Trainer::remember_faults(const at::Tensor& is_faulty) {
@@ -90,18 +93,20 @@ void Trainer::step() {
   auto& model = parts_.model;
   model.set_knobs(&parts_.knobs, step_);
   model.clear_gradients();
-  accumulate_gradients(step_ * parts_.settings.global_batch);
+  const Sums sums = accumulate_gradients(step_ * parts_.settings.global_batch);
   const at::NoGradGuard no_grad;
   const auto gradients = model.gradients();
   const auto norm = gradient_norm(gradients).to(device_);
   const auto is_faulty = norm.isfinite().logical_not();
   remember_faults(is_faulty);
-  norm_sum_.add_(norm);
+  loss_sum_.add_(sums.cross_entropy.masked_fill(is_faulty, 0));
+  divergence_sum_.add_(sums.divergence.masked_fill(is_faulty, 0));
+  norm_sum_.add_(norm.masked_fill(is_faulty, 0));
+  counted_.add_(is_faulty.logical_not());
   if (parts_.settings.clip > 0) clip_to_norm(gradients, norm, parts_.settings.clip);
   const double factor = lr_factor(step_);
-  const StepInfo info{.step = step_,
-                      .total_steps = parts_.total_steps,
-                      .learning_rate = parts_.base_lr * factor};
+  const StepInfo info{
+      .step = step_, .total_steps = parts_.total_steps, .learning_rate = parts_.base_lr * factor};
   model.before_step(info);
   parts_.optimizer.step(factor, is_faulty.to(at::kFloat), step_);
   model.after_step(info);
@@ -118,7 +123,7 @@ void Trainer::require_finite() {
   const int64_t fault = first_fault_.item<int64_t>();
   if (fault == 0) return;
   if (parts_.settings.on_nan == "stop")
-    throw Error(parts_.label + " diverged: loss or gradients of step " + std::to_string(fault) +
+    throw Error(parts_.label + " diverged: the gradients of step " + std::to_string(fault) +
                     " are NaN or infinite; " + last_good_text(),
                 "lower optimizer.lr or train.clip, or leave out such steps with train.on_nan: skip",
                 ExitCode::kDiverged, "train");
@@ -134,12 +139,11 @@ void Trainer::require_convergence(double loss) {
   if (factor > 0 && recent_losses_.size() >= kMedianStart && std::isfinite(loss)) {
     const double usual = median(recent_losses_);
     if (loss > factor * usual)
-      throw Error(parts_.label + " diverged: the loss of step " + std::to_string(step_) + " is " +
-                      number_text("%.4g", loss) + ", more than " + number_text("%g", factor) +
-                      " times its running median " + number_text("%.4g", usual) + "; " +
-                      last_good_text(),
-                  "lower optimizer.lr, or raise train.divergence_factor", ExitCode::kDiverged,
-                  "train");
+      throw Error(
+          parts_.label + " diverged: the loss of step " + std::to_string(step_) + " is " +
+              number_text("%.4g", loss) + ", more than " + number_text("%g", factor) +
+              " times its running median " + number_text("%.4g", usual) + "; " + last_good_text(),
+          "lower optimizer.lr, or raise train.divergence_factor", ExitCode::kDiverged, "train");
   }
   if (std::isfinite(loss)) recent_losses_.push_back(loss);
   if (recent_losses_.size() > kMedianLength) recent_losses_.erase(recent_losses_.begin());
@@ -150,8 +154,8 @@ bool Trainer::is_due(int64_t every) const {
 }
 
 void Trainer::log() {
-  const auto steps = static_cast<double>(step_ - logged_step_);
-  const double loss = loss_sum_.item<double>() / steps;  // waits for the device
+  const double steps = counted_.item<double>();  // waits for the device; 0: all were faulty
+  const double loss = loss_sum_.item<double>() / steps;
   const double seconds = seconds_between(clock_start_, Clock::now()) - paused_;
   training_seconds_ += seconds;
   const auto tokens_per_step = parts_.settings.global_batch * parts_.batches.ctx();
@@ -167,8 +171,7 @@ void Trainer::log() {
   parts_.method_figures.take(row);
   parts_.metrics.write(row);
   outcome_.loss = loss;
-  for (auto* sum : {&loss_sum_, &divergence_sum_, &norm_sum_}) sum->zero_();
-  logged_step_ = step_;
+  for (auto* sum : {&loss_sum_, &divergence_sum_, &norm_sum_, &counted_}) sum->zero_();
   timed_steps_ = 0;
   paused_ = 0;
   clock_start_ = Clock::now();
@@ -194,8 +197,8 @@ void Trainer::evaluate() {
     parts_.model.set_knobs(nullptr, step_);
     if (parts_.keep_best) parts_.keep_best(step_);
   }
-  core_log().info(parts_.label + ": step " + std::to_string(step_) + " val_loss=" +
-                  number_text("%.4f", hard));
+  core_log().info(parts_.label + ": step " + std::to_string(step_) +
+                  " val_loss=" + number_text("%.4f", hard));
   paused_ += seconds_between(start, Clock::now());
 }
 
@@ -207,10 +210,10 @@ void Trainer::save() {
   parts_.optimizer.save(optimizer);
   ScopedWriter own(state, "trainer");
   own.integer("step", step_);
-  own.integer("logged_step", logged_step_);
   own.tensor("loss_sum", loss_sum_);
   own.tensor("divergence_sum", divergence_sum_);
   own.tensor("norm_sum", norm_sum_);
+  own.tensor("counted", counted_);
   own.tensor("recent_losses", at::tensor(recent_losses_, at::kDouble));
   own.real("loss", outcome_.loss);
   own.real("held_out", outcome_.held_out);
@@ -231,10 +234,10 @@ void Trainer::resume() {
   parts_.optimizer.load(optimizer);
   const ScopedReader own(checkpoint->state, "trainer");
   step_ = own.integer("step");
-  logged_step_ = own.integer("logged_step");
   loss_sum_.copy_(own.tensor("loss_sum"));
   divergence_sum_.copy_(own.tensor("divergence_sum"));
   norm_sum_.copy_(own.tensor("norm_sum"));
+  counted_.copy_(own.tensor("counted"));
   const auto losses = own.tensor("recent_losses");
   recent_losses_.assign(losses.const_data_ptr<double>(),
                         losses.const_data_ptr<double>() + losses.numel());
@@ -277,11 +280,11 @@ TrainOutcome Trainer::run() {
   outcome_.tokens = step_ * parts_.settings.global_batch * parts_.batches.ctx();
   outcome_.seconds = seconds_between(start, Clock::now());
   outcome_.tokens_per_second =
-      training_seconds_ > 0 ? static_cast<double>((step_ - first_step) *
-                                                  parts_.settings.global_batch *
-                                                  parts_.batches.ctx()) /
-                                  training_seconds_
-                            : 0;
+      training_seconds_ > 0
+          ? static_cast<double>((step_ - first_step) * parts_.settings.global_batch *
+                                parts_.batches.ctx()) /
+                training_seconds_
+          : 0;
   return outcome_;
 }
 

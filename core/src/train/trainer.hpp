@@ -43,11 +43,11 @@ struct TrainerParts {
 
 struct TrainOutcome {
   int64_t steps = 0, tokens = 0;
-  double seconds = 0;             // of this process
-  double tokens_per_second = 0;   // of this process, evaluation and checkpoints left out
-  double loss = 0;                // of the last logged steps
-  double held_out = 0;            // of the deployed weights at the last evaluation; NaN: none
-  double best_held_out = 0;       // NaN: none
+  double seconds = 0;            // of this process
+  double tokens_per_second = 0;  // of this process, evaluation and checkpoints left out
+  double loss = 0;               // of the last logged steps
+  double held_out = 0;           // of the deployed weights at the last evaluation; NaN: none
+  double best_held_out = 0;      // NaN: none
   int64_t best_step = -1;
 };
 
@@ -63,9 +63,13 @@ class Trainer {
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Sums {
+    at::Tensor cross_entropy, divergence;  // [] fp32, means over the step's predictions
+  };
   void step();
   double lr_factor(int64_t step) const;
-  void accumulate_gradients(int64_t first_window);
+  /// Gradients of one step, and its loss.
+  Sums accumulate_gradients(int64_t first_window);
   void remember_faults(const at::Tensor& is_faulty);
   /// @throws Error(kDiverged) under policy `stop` if a step since the last look was not finite
   void require_finite();
@@ -80,10 +84,10 @@ class Trainer {
   c10::Device device_;
   int64_t step_ = 0;  // finished steps
   // Since the last log, on the device.
-  at::Tensor loss_sum_, divergence_sum_, norm_sum_;  // [] fp32
+  at::Tensor loss_sum_, divergence_sum_, norm_sum_;  // [] fp32, over steps that were finite
+  at::Tensor counted_;                               // [] fp32: how many these are
   at::Tensor first_fault_;                           // [] int64: step + 1, 0: none
   at::Tensor faults_;                                // [] int64: steps that were skipped
-  int64_t logged_step_ = 0;
   std::vector<double> recent_losses_;
   TrainOutcome outcome_;
   // Time of the steps since the last log, pauses left out.
