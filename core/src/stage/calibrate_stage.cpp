@@ -21,7 +21,9 @@
 
 #include <qtk/runtime/error.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -105,10 +107,19 @@ void warn_of_flags(const SensitivityTable& table) {
                     " sensitivities are flagged `" + flag + "`");
 }
 
+/// One bad layer is for the reader to judge; without any number the model or the text is broken.
+void refuse_if_nothing_is_finite(const SensitivityTable& table) {
+  if (std::ranges::none_of(table.entries,
+                           [](const auto& entry) { return std::isfinite(entry.value); }))
+    throw DataError(
+        "none of the " + std::to_string(table.entries.size()) + " sensitivities is a finite number",
+        "the model's loss on the calibration texts is NaN or infinite: check both with "
+        "`qtk eval --protocol ppl_token`");
+}
+
 struct Measured {
   SensitivityTable table;
   train::PassCounts counts;
-  double seconds = 0;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -123,9 +134,7 @@ Measured measure(Run& run, model::Decoder& decoder, const std::vector<int64_t>& 
   std::vector<at::Tensor> batches;
   for (const auto& batch : data.batches) batches.push_back(batch.to(run.context->device()));
   train::DecoderProbe probe(decoder, {.sites = sites, .batches = batches, .journal = &journal});
-  const auto start = std::chrono::steady_clock::now();
   Measured measured{.table = estimator.estimate(probe)};
-  measured.seconds = seconds_since(start);
   measured.counts = probe.counts();
   check_table(measured.table, probe.sites(), run.config.estimator->use);
   return measured;
@@ -154,6 +163,7 @@ void measure_sensitivity(Run& run) {
   measured.table.data_fingerprint = data.fingerprint;
   const auto result =
       train::grouped(measured.table, decoder->sites(), group_of(section.granularity));
+  refuse_if_nothing_is_finite(result);
   warn_of_flags(result);
   core_log().info("calibrate: " + result.quantity + " of " + std::to_string(result.entries.size()) +
                   " layers gradient_passes=" + std::to_string(measured.counts.gradient_passes));
@@ -162,7 +172,6 @@ void measure_sensitivity(Run& run) {
                             .options = options,
                             .granularity = section.granularity,
                             .counts = measured.counts,
-                            .seconds = measured.seconds,
                             .skipped = names_not_in(sites, decoder->sites())});
 }
 

@@ -113,7 +113,6 @@ void write_sensitivity(const std::filesystem::path& path, const SensitivityTable
                         {"data", table.data_fingerprint},
                         {"gradient_passes", origin.counts.gradient_passes},
                         {"hessian_products", origin.counts.hessian_products},
-                        {"seconds", origin.seconds},
                         {"skipped", origin.skipped},
                         {"entries", std::move(entries)}};
   write_file_atomically(path, content.dump(1) + "\n");

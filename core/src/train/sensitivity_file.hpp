@@ -21,7 +21,6 @@ struct SensitivityOrigin {
   nlohmann::json options;  // complete
   nlohmann::json granularity;
   PassCounts counts;
-  double seconds = 0;
   std::vector<std::string> skipped;  // sites that were not to be measured
 };
 

@@ -13,14 +13,14 @@ namespace {
 constexpr int64_t kQueriesPerUnit = 10;  // probes that share one gradient's graph
 
 struct HutchinsonOptions {
-  std::string scope = "all";
+  std::string mode = "all";
   int64_t num_query = 50;
   double target_error = 0;
   std::string hvp = "double_backward";
   double hvp_step = HessianOptions{}.relative_step;
 
   static void describe(OptionSet<HutchinsonOptions>& o) {
-    o.field("scope", &HutchinsonOptions::scope)
+    o.field("mode", &HutchinsonOptions::mode)
         .one_of({"all", "tensor"})
         .doc(
             "Probe all layers with one product, or one layer at a time (less noise, many times "
@@ -31,7 +31,7 @@ struct HutchinsonOptions {
     o.field("target_error", &HutchinsonOptions::target_error)
         .range(0, 1)
         .doc(
-            "Relative standard error (for scope `all`: the median over layers) at which no more "
+            "Relative standard error (for mode `all`: the median over layers) at which no more "
             "random vectors are drawn; 0: all are.");
     trace::describe_hvp(o);
   }
@@ -54,7 +54,7 @@ class Hutchinson final : public Estimator {
       : options_(std::move(options)), context_(context) {}
 
   SensitivityTable estimate(ModelProbe& probe) override {
-    const auto estimates = options_.scope == "all" ? estimate_all(probe) : estimate_each(probe);
+    const auto estimates = options_.mode == "all" ? estimate_all(probe) : estimate_each(probe);
     SensitivityTable table{.quantity = "hessian_trace"};
     for (size_t site = 0; site < estimates.size(); ++site)
       table.entries.push_back(trace::entry_of(probe.sites()[site], estimates[site]));

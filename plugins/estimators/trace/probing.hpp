@@ -33,7 +33,7 @@ std::vector<int64_t> all_sites(const ModelProbe& probe);
 template <class Options>
 void describe_hvp(OptionSet<Options>& o) {
   o.field("hvp", &Options::hvp)
-      .one_of({"double_backward", "finite_difference"})
+      .one_of({"double_backward", "differences"})
       .doc(
           "How Hessian-vector products are made; differences need less memory and two backward "
           "passes each.");
@@ -43,7 +43,7 @@ void describe_hvp(OptionSet<Options>& o) {
 }
 template <class Options>
 HessianOptions hessian_options(const Options& options) {
-  return {.form = options.hvp == "finite_difference" ? HessianForm::kFiniteDifferences
+  return {.form = options.hvp == "differences" ? HessianForm::kFiniteDifferences
                                                      : HessianForm::kDoubleBackward,
           .relative_step = options.hvp_step};
 }
