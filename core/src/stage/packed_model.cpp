@@ -65,7 +65,13 @@ SiteOutcome quantize_site(const model::Decoder& decoder, Quantizer& quantizer, i
                           std::vector<StoredTensor>& tensors) {
   const LinearSite& site = decoder.sites()[static_cast<size_t>(index)];
   const auto dense = decoder.dense_weight(index).to(at::kFloat).contiguous();
-  const auto layer = quantizer.attach(site, {dense, decoder.bias(index), {}});
+  // A trained layer stands in its place already.
+  const QuantizedLinear* layer = decoder.attached(index);
+  std::unique_ptr<QuantizedLinear> fresh;
+  if (!layer) {
+    fresh = quantizer.attach(site, {dense, decoder.bias(index), {}});
+    layer = fresh.get();
+  }
   PackedWeight packed = layer->pack();
   QTK_CHECK(packed.storage_bits() == quantizer.storage_bits(site), "the quantizer announced ",
             quantizer.storage_bits(site), " bits for ", site.name, " and packed ",
@@ -241,9 +247,24 @@ std::vector<SiteOutcome> write_packed_model(const fs::path& source, const model:
   write_index(folder, num_shards);
   copy_companions(source, folder);
   json config = read_config(source);
-  config["quantization_config"] = plan.to_json(sites);
+  if (!plan.groups.empty()) config["quantization_config"] = plan.to_json(sites);
   write_file_atomically(folder / "config.json", config.dump(2) + "\n");
   return outcomes;
+}
+
+nlohmann::json outcomes_json(const std::vector<SiteOutcome>& outcomes,
+                             const std::vector<LinearSite>& sites) {
+  nlohmann::json list = json::array();
+  for (const auto& outcome : outcomes) {
+    const auto& site = sites[static_cast<size_t>(outcome.site)];
+    list.push_back({{"site", site.name},
+                    {"block", site.block},
+                    {"role", site.role},
+                    {"relative_error", outcome.relative_error},
+                    {"bits", outcome.storage_bits},
+                    {"weights", site.numel()}});
+  }
+  return list;
 }
 
 void copy_companions(const fs::path& source, const fs::path& folder) {

@@ -5,6 +5,7 @@
 #include "config/site_pattern.hpp"
 #include "config/yaml_source.hpp"
 #include "plugin/run_context.hpp"
+#include "stage/options_json.hpp"
 
 #include <qtk/runtime/error.hpp>
 
@@ -73,23 +74,6 @@ void require_fit(const QuantizerPlan& plan, const std::vector<LinearSite>& sites
     throw ConfigError(sentence + " (" + std::to_string(misfits) +
                           (misfits == 1 ? " layer" : " layers") + " affected)",
                       remedy);
-}
-
-json options_json(const Node& node) {
-  if (node.is_map()) {
-    json object = json::object();
-    for (size_t i = 0; i < node.keys().size(); ++i)
-      object[node.keys()[i].text] = options_json(node.items()[i]);
-    return object;
-  }
-  if (node.is_sequence()) {
-    json array = json::array();
-    for (const auto& item : node.items()) array.push_back(options_json(item));
-    return array;
-  }
-  if (node.style() == config::ScalarStyle::kQuoted) return node.text();
-  const json scalar = json::parse(node.text(), nullptr, /*allow_exceptions=*/false);
-  return scalar.is_discarded() ? json(node.text()) : scalar;
 }
 
 }  // namespace

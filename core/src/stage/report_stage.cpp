@@ -68,11 +68,11 @@ std::vector<report::ModelResult> model_results(const Run& run) {
   if (const auto evaluation = read_if_there(run, "eval/base.json"))
     add_evaluation(base, *evaluation);
   models.push_back(std::move(base));
-  for (const auto& variant : config::quantizer_variants(run.config)) {
-    report::ModelResult model{.name = variant.name};
-    if (const auto quantized = read_if_there(run, "artifacts/" + variant.name + "/sites.json"))
+  for (const auto& variant : config::result_names(run.config)) {
+    report::ModelResult model{.name = variant};
+    if (const auto quantized = read_if_there(run, "artifacts/" + variant + "/sites.json"))
       add_sites(model, *quantized);
-    if (const auto evaluation = read_if_there(run, "eval/" + variant.name + ".json"))
+    if (const auto evaluation = read_if_there(run, "eval/" + variant + ".json"))
       add_evaluation(model, *evaluation);
     add_exports(model, run);
     models.push_back(std::move(model));

@@ -104,8 +104,8 @@ void remove_leftovers(const fs::path& folder) {
 
 void remove_results(const fs::path& folder) {
   std::error_code ignored;
-  for (const char* part : {"stages", "artifacts", "eval", "checkpoints", "fingerprint.json",
-                           "metrics.jsonl", "sensitivity.json", "report.html", "model"})
+  for (const char* part :
+       {"stages", "artifacts", "eval", "train", "fingerprint.json", "report.html", "model"})
     fs::remove_all(folder / part, ignored);
 }
 
