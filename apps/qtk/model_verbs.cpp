@@ -159,7 +159,8 @@ int export_model(Arguments arguments) {
       "qtk export --model runs/x/artifacts/w4/packed --use gguf --type Q4_0 --out w4.gguf");
   add_model_flags(line);
   line.flags()("use", po::value<std::string>(), "hf-dense, gguf or compressed-tensors")(
-      "type", po::value<std::string>()->default_value(""), "gguf: F16, Q8_0, Q4_0 or Q4_1")(
+      "type", po::value<std::string>()->default_value(""),
+      "gguf: F16, Q8_0, Q4_0, Q4_1; for ternary weights TQ1_0, TQ2_0, Q2_0")(
       "dtype", po::value<std::string>()->default_value(""),
       "hf-dense, and the rest of compressed-tensors: f32, f16, bf16")(
       "out", po::value<std::string>(), "folder, or file for gguf")(

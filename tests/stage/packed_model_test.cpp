@@ -81,6 +81,28 @@ TEST_F(PackedModelTest, StorageBitsAreTheBytesInTheFiles) {
   }
 }
 
+TEST_F(PackedModelTest, TwoBitCodesReadBackAsTheDeployedWeights) {
+  for (const char* options : {"{bits: 2, group_size: 32}", "{bits: 2, group_size: -1}",
+                              "{bits: 2, group_size: 0, symmetric: true}"}) {
+    const auto section = affine_section(options);
+    fs::remove_all(packed_);
+    quantize(section, packed_);
+    const OpenModel opened = open(packed_);
+    const auto dense = model::Decoder::load(source_);
+    const auto plan = plan_quantizers(section, dense->sites(), *context_);
+
+    for (const auto& site : dense->sites()) {
+      auto* quantizer = plan.quantizer_of(site.index);
+      if (quantizer == nullptr) continue;
+      const auto layer = quantizer->attach(site, {.weight = dense->dense_weight(site.index)});
+      EXPECT_TRUE(bits_equal(opened.decoder->attached(site.index)->weight(), layer->weight()))
+          << options << " " << site.name;
+      EXPECT_EQ(opened.decoder->attached(site.index)->pack().tensors.at("codes").sizes(),
+                (std::vector<int64_t>{site.out_features, site.in_features / 4}));
+    }
+  }
+}
+
 TEST_F(PackedModelTest, OutcomesHoldTheRelativeErrorOfEverySite) {
   const auto outcomes = quantize(affine_section("{bits: 3, group_size: 32}"), packed_);
   const OpenModel opened = open(packed_);

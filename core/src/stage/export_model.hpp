@@ -13,7 +13,7 @@ namespace qtk::stage {
 
 struct ExportRequest {
   std::string format;  // "hf-dense", "gguf" or "compressed-tensors"
-  std::string type;    // gguf: "F16", "Q8_0", "Q4_0", "Q4_1"
+  std::string type;    // gguf: "F16", "Q8_0", "Q4_0", "TQ2_0", ...
   std::string dtype;   // hf-dense and the dense rest of compressed-tensors: "f32", "f16", "bf16"
   std::filesystem::path source;  // the model's folder: config.json and tokenizer come from it
   std::filesystem::path target;  // a folder; for gguf a file
