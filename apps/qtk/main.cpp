@@ -30,6 +30,7 @@ constexpr Verb kVerbs[] = {
     {"import", "make a Hugging Face folder of a GGUF file", import},
     {"eval", "perplexity of a model on a text", evaluate},
     {"export", "write a model in another library's format", export_model},
+    {"tokenize", "make token shards of texts, for many training runs", tokenize},
     {"inspect", "tensors, sizes and token ids of a model", inspect},
     {"doctor", "what this machine and this installation offer", doctor},
     {"schema", "JSON Schema of the configuration, for editors", schema},

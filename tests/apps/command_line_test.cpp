@@ -21,6 +21,7 @@ TEST_F(ProgramTest, EveryVerbExplainsItself) {
       {"export", "qtk export --model"},
       {"inspect", "qtk inspect --model"},
       {"doctor", "qtk doctor"},
+      {"tokenize", "qtk tokenize --model "},
       {"schema", "qtk schema >"}};
   const auto overview = qtk({"--help"});
   EXPECT_EQ(overview.code, 0);
