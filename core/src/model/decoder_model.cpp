@@ -140,9 +140,9 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
                     "use the model in its dense form, or import it first");
   if (options.compute_dtype && options.device.is_cpu() &&
       at::isReducedFloatingType(*options.compute_dtype))
-    throw ConfigError(std::string("the CPU computes in fp32, not in ") +
-                          c10::toString(*options.compute_dtype),
-                      "use fp32, or a GPU");
+    throw ConfigError(
+        std::string("the CPU computes in fp32, not in ") + c10::toString(*options.compute_dtype),
+        "use fp32, or a GPU");
   const Family& family = *find_family(config.model_type);
   const auto tensors = format::TensorFolder::open(folder);
   const auto weights = load_weights(tensors, family, config, options);
