@@ -133,7 +133,8 @@ void VariantSection::sections(SectionSet<VariantSection>& s) {
 
 void ExportSection::describe(OptionSet<ExportSection>& o) {
   o.field("use", &ExportSection::use).one_of(kExportNames).doc("Format to write.");
-  o.field("type", &ExportSection::type).doc("GGUF type of the weights, for example Q4_0.");
+  o.field("type", &ExportSection::type)
+      .doc("GGUF type of the weights, for example Q4_0, or Q2_0 for ternary ones.");
   o.field("dtype", &ExportSection::dtype)
       .one_of({"", "f32", "bf16", "f16"})
       .doc("Type of weights that are written dense.");

@@ -30,7 +30,7 @@ fs::path target_of(const Run& run, const config::ExportSection& section,
   if (!given.empty()) {
     const bool is_shared =
         section.variants.size() != 1 && config::result_names(run.config).size() > 1;
-    const fs::path path(given);
+    const fs::path path = run.folder / given;
     return is_shared ? path.parent_path() /
                            (path.stem().string() + "-" + variant + path.extension().string())
                      : path;

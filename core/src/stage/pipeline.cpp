@@ -4,6 +4,7 @@
 #include "base/device.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
+#include "base/nearest_name.hpp"
 #include "base/progress.hpp"
 #include "config/emit.hpp"
 #include "config/options.hpp"
@@ -93,23 +94,40 @@ config::Node resolved(config::RunConfig config) {
   return config::resolved_node(config);
 }
 
-void add_training(RunIdentity& identity, const config::RunConfig& config) {
-  const auto add_file = [&](const std::string& file) {
-    if (!file.empty()) identity.inputs["content of " + file] = content_fingerprint(file);
-  };
-  const auto add_plugin = [&](const std::string& id) {
-    identity.inputs["plugin " + id] =
-        content_fingerprint(plugin::registry().find("scheduler", id).name().file);
-  };
+void add_content(const std::string& key, const std::string& file, RunIdentity& identity) {
+  if (!file.empty()) identity.inputs["content of " + key] = content_fingerprint(file);
+}
+
+/// By position in the list: a file may be named in several ways.
+void add_contents(const std::string& key, const std::vector<std::string>& files,
+                  RunIdentity& identity) {
+  for (size_t i = 0; i < files.size(); ++i)
+    add_content(key + "[" + std::to_string(i) + "]", files[i], identity);
+}
+
+void add_plugin(const std::string& kind, const std::string& id, RunIdentity& identity) {
+  identity.inputs["plugin " + kind + " " + id] =
+      content_fingerprint(plugin::registry().find(kind, id).name().file);
+}
+
+void add_calibration(const config::RunConfig& config, RunIdentity& identity) {
+  if (!config.estimator) return;
+  if (config.data.calib) add_contents("data.calib.files", config.data.calib->files, identity);
+  add_content("estimator.file", config.estimator->file, identity);
+  if (config.estimator->file.empty()) add_plugin("estimator", config.estimator->use, identity);
+}
+
+void add_training(const config::RunConfig& config, RunIdentity& identity) {
   if (config.data.train) {
-    for (const auto& file : config.data.train->files) add_file(file);
-    for (const auto& file : config.data.train->shards) add_file(file);
+    add_contents("data.train.files", config.data.train->files, identity);
+    add_contents("data.train.shards", config.data.train->shards, identity);
   }
   if (config.scheduler) {
-    add_file(config.scheduler->sensitivity);
-    add_plugin(config.scheduler->use);
+    add_content("scheduler.sensitivity", config.scheduler->sensitivity, identity);
+    add_plugin("scheduler", config.scheduler->use, identity);
   }
-  if (config.train && config.train->lr_schedule) add_plugin(config.train->lr_schedule->use);
+  if (config.train && config.train->lr_schedule)
+    add_plugin("scheduler", config.train->lr_schedule->use, identity);
 }
 
 RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
@@ -119,24 +137,11 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   for (auto& [path, value] : values)
     if (!is_free(path)) identity.inputs[path] = value;
   identity.inputs["content of model.path"] = content_fingerprint(config.model.path);
-  if (config.data.eval)
-    for (const auto& file : config.data.eval->files)
-      identity.inputs["content of " + file] = content_fingerprint(file);
-  if (config.estimator) {
-    const auto& estimator = *config.estimator;
-    if (config.data.calib)
-      for (const auto& file : config.data.calib->files)
-        identity.inputs["content of " + file] = content_fingerprint(file);
-    if (!estimator.file.empty())
-      identity.inputs["content of " + estimator.file] = content_fingerprint(estimator.file);
-    else
-      identity.inputs["plugin " + estimator.use] =
-          content_fingerprint(plugin::registry().find("estimator", estimator.use).name().file);
-  }
+  if (config.data.eval) add_contents("data.eval.files", config.data.eval->files, identity);
+  add_calibration(config, identity);
+  add_training(config, identity);
   for (const auto& variant : config::quantizer_variants(config))
-    identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
-        plugin::registry().find("quantizer", variant.quantizer.use).name().file);
-  add_training(identity, config);
+    add_plugin("quantizer", variant.quantizer.use, identity);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }
@@ -154,8 +159,20 @@ void write_inputs(const Run& run, const RunRequest& request, const config::Node&
   run.folder.write_json("env.json", environment_json(run.context->device()));
 }
 
+void check_until(const std::string& until, const config::RunConfig& config) {
+  if (until.empty() || config.has_stage(until)) return;
+  std::vector<std::string> listed;
+  for (const auto& stage : all_stages())
+    if (config.has_stage(stage.name)) listed.push_back(stage.name);
+  const std::string nearest = nearest_name(until, listed);
+  throw ConfigError("--until " + until + " names no stage of this run" +
+                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+                    "stages: " + join(listed));
+}
+
 Run open_run(const RunRequest& request) {
   Checked checked = check_config(request.config, request.overrides);
+  check_until(request.until, checked.config);
   for (const auto& warning : checked.warnings) core_log().warn(config::to_string(warning));
   const config::Node resolved_config = resolved(checked.config);
   const RunIdentity identity = identity_of(checked.config, resolved_config);

@@ -5,6 +5,7 @@
 #include "report/run_report.hpp"
 #include "stage/environment.hpp"
 #include "stage/pipeline.hpp"
+#include "stage/training_record.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -75,6 +76,7 @@ std::vector<report::ModelResult> model_results(const Run& run) {
     if (const auto evaluation = read_if_there(run, "eval/" + variant + ".json"))
       add_evaluation(model, *evaluation);
     add_exports(model, run);
+    model.metrics = read_metrics(run.folder / ("train/" + model.name + "/metrics.jsonl"));
     models.push_back(std::move(model));
   }
   return models;
@@ -137,6 +139,7 @@ void report_stage(Run& run) {
   report.stage_seconds = stage_seconds(run);
   for (const auto& [stage, seconds] : report.stage_seconds) report.seconds += seconds;
   report.models = model_results(run);
+  report.sensitivity = read_sensitivities(run.folder / "stages/calibrate/sensitivity.json");
   if (run.config.report.html)
     write_file_atomically(run.folder / "report.html", report::html(report));
   run.folder.finish("report", 0, {});

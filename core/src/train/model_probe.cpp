@@ -40,14 +40,25 @@ class DecoderProbe::SiteLayer final : public QuantizedLinear {
   SiteLayer(at::Tensor weight, at::Tensor bias)
       : dense(std::move(weight)), current(dense), bias_(std::move(bias)) {}
 
-  at::Tensor forward(const at::Tensor& x) override { return linear_product(x, current, bias_); }
+  at::Tensor forward(const at::Tensor& x) override {
+    return current.dim() == 2 ? linear_product(x, current, bias_) : forward_copies(x);
+  }
   at::Tensor weight() const override { return current; }
   PackedWeight pack() const override { return {}; }
 
   const at::Tensor dense;  // [out, in] in the compute dtype
-  at::Tensor current;
+  at::Tensor current;      // the same, or one for every copy of the batch: [K, out, in]
 
  private:
+  /// x [K * B, ..., in]
+  at::Tensor forward_copies(const at::Tensor& x) const {
+    auto y = at::bmm(x.reshape({current.size(0), -1, x.size(-1)}), current.transpose(1, 2));
+    if (bias_.defined()) y = y + bias_;
+    auto shape = x.sizes().vec();
+    shape.back() = current.size(1);
+    return y.reshape(shape);
+  }
+
   at::Tensor bias_;
 };
 
@@ -123,8 +134,8 @@ at::Tensor DecoderProbe::prefix(int64_t batch, int64_t layer) {
   return hidden;
 }
 
-at::Tensor DecoderProbe::loss_of(int64_t batch, std::optional<int64_t> sample,
-                                 int64_t first_layer) {
+at::Tensor DecoderProbe::loss_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer,
+                                 int64_t copies) {
   auto x = prefix(batch, first_layer);
   auto targets = init_.batches[static_cast<size_t>(batch)].slice(1, 1);
   if (sample) {
@@ -132,10 +143,13 @@ at::Tensor DecoderProbe::loss_of(int64_t batch, std::optional<int64_t> sample,
     x = x.narrow(0, *sample, 1);
     targets = targets.narrow(0, *sample, 1);
   }
+  x = x.repeat({copies, 1, 1});
+  targets = targets.repeat({copies, 1});
   const int64_t num_layers = decoder_.config().num_layers;
   for (int64_t layer = first_layer; layer < num_layers; ++layer) x = decoder_.block(layer, x);
   const auto logits = decoder_.head(decoder_.final_norm(x));
-  return at::cross_entropy_loss(logits.flatten(0, 1), targets.reshape(-1));
+  return at::cross_entropy_loss(logits.flatten(0, 1), targets.reshape(-1)) *
+         static_cast<double>(copies);
 }
 
 double DecoderProbe::loss(int64_t batch, int64_t site, const at::Tensor& replacement) {
@@ -152,16 +166,16 @@ double DecoderProbe::loss(int64_t batch, int64_t site, const at::Tensor& replace
   return value;
 }
 
-void DecoderProbe::count_pass() {
+void DecoderProbe::count_passes(int64_t count) {
   stop_if_interrupted();
-  ++counts_.gradient_passes;
+  counts_.gradient_passes += count;
 }
 
 std::vector<at::Tensor> DecoderProbe::gradients_at(int64_t batch, std::span<const int64_t> sites,
                                                    std::span<const at::Tensor> weights,
                                                    std::optional<int64_t> sample) {
   const Recording recording;
-  count_pass();
+  count_passes(1);
   decoder_.set_attention(AttentionForm::kFused);
   place(sites, weights);
   const auto loss = loss_of(batch, sample, first_layer(sites));
@@ -178,32 +192,48 @@ HessianProduct DecoderProbe::hessian(int64_t batch, std::span<const int64_t> sit
                                      const HessianOptions& options) {
   std::vector<int64_t> places(sites.begin(), sites.end());
   if (options.form == HessianForm::kDoubleBackward)
-    return by_double_backward(batch, std::move(places));
+    return by_double_backward(batch, std::move(places), options.vectors);
   return by_finite_differences(batch, std::move(places), options.relative_step);
 }
 
-HessianProduct DecoderProbe::by_double_backward(int64_t batch, std::vector<int64_t> sites) {
+// With K copies every copy has a weight of its own, all equal: the sum of the copies' losses has a
+// Hessian of K equal diagonal blocks, so that one product brings K.
+HessianProduct DecoderProbe::by_double_backward(int64_t batch, std::vector<int64_t> sites,
+                                                int64_t copies) {
   const Recording recording;
-  count_pass();
+  count_passes(copies);
   decoder_.set_attention(AttentionForm::kTwiceDifferentiable);
-  const auto weights = leaves(sites);
+  std::vector<at::Tensor> weights;
+  for (const int64_t site : sites)
+    weights.push_back((copies == 1 ? weight(site) : weight(site).repeat({copies, 1, 1}))
+                          .detach()
+                          .requires_grad_());
   place(sites, weights);
-  const auto loss = loss_of(batch, std::nullopt, first_layer(sites));
+  const auto loss = loss_of(batch, std::nullopt, first_layer(sites), copies);
   place(sites, {});
   decoder_.set_attention(AttentionForm::kFused);
   const auto gradients = torch::autograd::grad({loss}, weights, {}, /*retain_graph=*/true,
                                                /*create_graph=*/true);
-  return [this, weights, gradients](std::span<const at::Tensor> vector) {
+  return [this, weights, gradients, copies](std::span<const at::Tensor> vectors) {
     const Recording recording;
-    QTK_CHECK(vector.size() == weights.size(), "a vector has one tensor per site, not ",
-              vector.size(), " for ", weights.size());
-    count_pass();
-    ++counts_.hessian_products;
-    auto products = torch::autograd::grad(gradients, weights, {vector.begin(), vector.end()},
-                                          /*retain_graph=*/true, /*create_graph=*/false,
-                                          /*allow_unused=*/true);
-    for (size_t i = 0; i < products.size(); ++i)
+    QTK_CHECK(vectors.size() == weights.size(), "a vector has one tensor per site, not ",
+              vectors.size(), " for ", weights.size());
+    const int64_t given = vectors.empty() ? 0 : vectors[0].size(0);
+    QTK_CHECK(given <= copies, given, " vectors at once, announced were ", copies);
+    count_passes(given);
+    counts_.hessian_products += given;
+    std::vector<at::Tensor> filled;
+    for (size_t i = 0; i < weights.size(); ++i)
+      filled.push_back(copies == 1 ? vectors[i].squeeze(0)
+                       : given == copies
+                           ? vectors[i]
+                           : at::constant_pad_nd(vectors[i], {0, 0, 0, 0, 0, copies - given}));
+    auto products = torch::autograd::grad(gradients, weights, filled, /*retain_graph=*/true,
+                                          /*create_graph=*/false, /*allow_unused=*/true);
+    for (size_t i = 0; i < products.size(); ++i) {
       if (!products[i].defined()) products[i] = at::zeros_like(weights[i]);
+      products[i] = copies == 1 ? products[i].unsqueeze(0) : products[i].slice(0, 0, given);
+    }
     return products;
   };
 }
@@ -212,16 +242,16 @@ HessianProduct DecoderProbe::by_double_backward(int64_t batch, std::vector<int64
 HessianProduct DecoderProbe::by_finite_differences(int64_t batch, std::vector<int64_t> sites,
                                                    double relative_step) {
   std::vector<at::Tensor> dense;
-  for (const int64_t site : sites) {
-    check_site(site);
-    dense.push_back(weight(site));
-  }
+  for (const int64_t site : sites) dense.push_back(weight(site));
   const double weight_norm = std::sqrt(squared_norm(dense));
-  return [=, this](std::span<const at::Tensor> vector) {
-    QTK_CHECK(vector.size() == dense.size(), "a vector has one tensor per site, not ",
-              vector.size(), " for ", dense.size());
+  const auto product = [=, this](const std::vector<at::Tensor>& vector) {
     ++counts_.hessian_products;
     const double norm = std::sqrt(squared_norm(vector));
+    std::vector<at::Tensor> zeros;
+    if (norm == 0) {
+      for (const auto& tensor : dense) zeros.push_back(at::zeros_like(tensor));
+      return zeros;
+    }
     const double step = relative_step * (weight_norm > 0 ? weight_norm : 1.0) / norm;
     const auto gradients_beside = [&](double signed_step) {
       std::vector<at::Tensor> weights;
@@ -229,28 +259,40 @@ HessianProduct DecoderProbe::by_finite_differences(int64_t batch, std::vector<in
         weights.push_back(at::add(dense[i], vector[i], signed_step).detach().requires_grad_());
       return gradients_at(batch, sites, weights, std::nullopt);
     };
-    if (norm == 0) {
-      std::vector<at::Tensor> zeros;
-      for (const auto& tensor : dense) zeros.push_back(at::zeros_like(tensor));
-      return zeros;
-    }
     auto above = gradients_beside(step);
     const auto below = gradients_beside(-step);
     for (size_t i = 0; i < above.size(); ++i) above[i].sub_(below[i]).div_(2 * step);
     return above;
   };
+  return [product, num_sites = dense.size()](std::span<const at::Tensor> vectors) {
+    QTK_CHECK(vectors.size() == num_sites, "a vector has one tensor per site, not ", vectors.size(),
+              " for ", num_sites);
+    std::vector<std::vector<at::Tensor>> rows(num_sites);
+    for (int64_t k = 0; k < vectors[0].size(0); ++k) {
+      std::vector<at::Tensor> vector;
+      for (const auto& of_site : vectors) vector.push_back(of_site[k]);
+      const auto products = product(vector);
+      for (size_t i = 0; i < num_sites; ++i) rows[i].push_back(products[i]);
+    }
+    std::vector<at::Tensor> stacked;
+    for (auto& of_site : rows)
+      stacked.push_back(of_site.size() == 1 ? of_site[0].unsqueeze(0) : at::stack(of_site));
+    return stacked;
+  };
 }
 
 std::vector<double> DecoderProbe::once(const WorkUnit& unit,
                                        const std::function<std::vector<double>()>& compute) {
-  if (!progress_) progress_ = std::make_unique<Progress>(init_.label, unit.total, "part");
   if (init_.journal)
     if (const auto finished = init_.journal->find(unit.key)) {
       counts_.gradient_passes += finished->counts.gradient_passes;
       counts_.hessian_products += finished->counts.hessian_products;
-      progress_->advance(1);
+      ++found_units_;
       return finished->values;
     }
+  if (!progress_)
+    progress_ = std::make_unique<Progress>(
+        init_.label, unit.total > 0 ? std::max<int64_t>(1, unit.total - found_units_) : 0, "part");
   const PassCounts before = counts_;
   const auto start = std::chrono::steady_clock::now();
   const auto values = compute();

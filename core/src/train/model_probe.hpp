@@ -1,6 +1,7 @@
 // A decoder as a function of the weights of some of its linear layers.
 //
-// Shapes: B samples of a batch, S tokens of a sample; S - 1 predictions each.
+// Shapes: B samples of a batch, S tokens of a sample, S - 1 predictions each; K copies of the
+// batch, each of which sees weights of its own where a layer has some.
 #pragma once
 
 #include "base/progress.hpp"
@@ -59,14 +60,16 @@ class DecoderProbe final : public ModelProbe {
   int64_t first_layer(std::span<const int64_t> sites) const;
   /// States in front of `layer`, made without gradients.
   at::Tensor prefix(int64_t batch, int64_t layer);
-  at::Tensor loss_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer);
+  /// Sum over K copies of the mean loss.
+  at::Tensor loss_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer,
+                     int64_t copies = 1);
   std::vector<at::Tensor> gradients_at(int64_t batch, std::span<const int64_t> sites,
                                        std::span<const at::Tensor> weights,
                                        std::optional<int64_t> sample);
-  HessianProduct by_double_backward(int64_t batch, std::vector<int64_t> sites);
+  HessianProduct by_double_backward(int64_t batch, std::vector<int64_t> sites, int64_t copies);
   HessianProduct by_finite_differences(int64_t batch, std::vector<int64_t> sites,
                                        double relative_step);
-  void count_pass();
+  void count_passes(int64_t count);
   void check_site(int64_t site) const;
 
   model::Decoder& decoder_;
@@ -76,6 +79,7 @@ class DecoderProbe final : public ModelProbe {
   std::vector<SiteLayer*> layers_;  // per site; owned by the decoder
   std::map<int64_t, Prefix> prefixes_;
   PassCounts counts_;
+  int64_t found_units_ = 0;  // in the journal; they took no time
   std::unique_ptr<Progress> progress_;
 };
 

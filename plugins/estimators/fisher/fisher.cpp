@@ -40,17 +40,16 @@ class Fisher final : public Estimator {
   SensitivityTable estimate(ModelProbe& probe) override {
     const auto norms = squared_norms(probe);
     const bool is_weighted = options_.weighting == "noise";
-    SensitivityTable table{.quantity = is_weighted ? "fit" : "fisher_trace"};
+    std::vector<trace::Estimate> estimates;
     for (size_t site = 0; site < norms.size(); ++site) {
       const auto& moments = norms[site];
       const double factor =
           is_weighted ? noise_variance(probe.weight(static_cast<int64_t>(site)), options_.bits) : 1;
-      table.entries.push_back(trace::entry_of(
-          probe.sites()[site],
+      estimates.push_back(
           {.value = factor * moments.mean(),
-           .sampling_error = factor * std::sqrt(moments.variance() / moments.count)}));
+           .sampling_error = factor * std::sqrt(moments.variance() / moments.count)});
     }
-    return table;
+    return trace::table_of(probe, is_weighted ? "fit" : "fisher_trace", estimates);
   }
 
  private:
@@ -65,10 +64,7 @@ class Fisher final : public Estimator {
         const std::string key =
             "batch " + std::to_string(batch) + " sample " + std::to_string(sample);
         const auto values = probe.once({.key = key, .index = index++, .total = total}, [&] {
-          std::vector<double> squares;
-          for (const auto& gradient : probe.gradients(batch, trace::all_sites(probe), sample))
-            squares.push_back(trace::inner_product(gradient, gradient));
-          return squares;
+          return trace::squared_norms(probe.gradients(batch, trace::all_sites(probe), sample));
         });
         for (size_t site = 0; site < norms.size(); ++site) norms[site].add(values.at(site));
       }

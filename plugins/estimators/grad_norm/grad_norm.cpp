@@ -3,6 +3,8 @@
 
 #include <qtk/plugin.hpp>
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 namespace qtk {
@@ -16,10 +18,9 @@ class GradNorm final : public Estimator {
     // One unit: what an interruption would keep is as large as the model.
     const auto norms = probe.once({.key = "mean gradient", .index = 0, .total = 1},
                                   [&] { return norms_of_mean(probe); });
-    SensitivityTable table{.quantity = "gradient_norm"};
-    for (size_t site = 0; site < norms.size(); ++site)
-      table.entries.push_back(trace::entry_of(probe.sites()[site], {.value = norms[site]}));
-    return table;
+    std::vector<trace::Estimate> estimates;
+    for (const double norm : norms) estimates.push_back({.value = norm});
+    return trace::table_of(probe, "gradient_norm", estimates);
   }
 
  private:
@@ -37,9 +38,8 @@ class GradNorm final : public Estimator {
       else
         for (size_t i = 0; i < mean.size(); ++i) mean[i].add_(gradients[i]);
     }
-    std::vector<double> norms;
-    for (const auto& gradient : mean)
-      norms.push_back(std::sqrt(trace::inner_product(gradient, gradient)));
+    auto norms = trace::squared_norms(mean);
+    for (auto& norm : norms) norm = std::sqrt(norm);
     return norms;
   }
 };

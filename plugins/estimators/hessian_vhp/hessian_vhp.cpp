@@ -4,25 +4,34 @@
 
 #include <qtk/plugin.hpp>
 
+#include <ATen/ATen.h>
+
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 
 namespace qtk {
 namespace {
+
+constexpr int64_t kVectorsPerRound = 10;  // they share each batch's graph
 
 struct HessianVhpOptions {
   int64_t iterations = 100;
   bool absolute = true;
   std::string hvp = "double_backward";
   double hvp_step = HessianOptions{}.relative_step;
+  double target_error = 0;
+  int64_t vectors_at_once = 1;
 
   static void describe(OptionSet<HessianVhpOptions>& o) {
     o.field("iterations", &HessianVhpOptions::iterations)
         .range(2, 1 << 20)
         .original("--max_iter")
-        .doc("Random vectors; each goes through all batches.");
+        .doc("Random vectors, each through all batches; with target_error at most so many.");
     o.field("absolute", &HessianVhpOptions::absolute)
         .doc("Take |v_j . (H v)_j| per layer, which is biased upwards; false gives the trace.");
+    trace::describe_target(o, " (its median over the layers of a block)");
     trace::describe_hvp(o);
   }
 };
@@ -41,13 +50,10 @@ class HessianVhp final : public Estimator {
           probe.once({.key = key, .index = index++, .total = std::ssize(groups)},
                      [&, &members = sites] { return estimate_group(probe, members); });
       for (size_t i = 0; i < sites.size(); ++i)
-        estimates[static_cast<size_t>(sites[i])] = {.value = values.at(2 * i),
-                                                    .standard_error = values.at(2 * i + 1)};
+        estimates[static_cast<size_t>(sites[i])] =
+            trace::from_values(std::span(values).subspan(kNumbers * i, kNumbers));
     }
-    SensitivityTable table{.quantity = options_.absolute ? "absolute_vhp" : "hessian_trace"};
-    for (size_t site = 0; site < estimates.size(); ++site)
-      table.entries.push_back(trace::entry_of(probe.sites()[site], estimates[site]));
-    return table;
+    return trace::table_of(probe, options_.absolute ? "absolute_vhp" : "hessian_trace", estimates);
   }
 
  private:
@@ -67,37 +73,50 @@ class HessianVhp final : public Estimator {
     return groups;
   }
 
-  /// Mean and standard error per site.
+  /// The numbers of an estimate for every site of a block.
   std::vector<double> estimate_group(ModelProbe& probe, const std::vector<int64_t>& sites) const {
-    const auto count = static_cast<size_t>(options_.iterations);
-    std::vector samples(sites.size(), std::vector<double>(count, 0));
-    const auto batches = std::ssize(probe.batch_sizes());
-    for (int64_t batch = 0; batch < batches; ++batch) {
-      const auto product = probe.hessian(batch, sites, trace::hessian_options(options_));
-      for (size_t k = 0; k < count; ++k) {
-        std::vector<at::Tensor> signs;
-        for (const int64_t site : sites)
-          signs.push_back(
-              trace::site_signs(context_, "hessian_vhp.probe", 0, static_cast<int64_t>(k),
-                                probe.sites()[static_cast<size_t>(site)], probe.weight(site)));
-        const auto products = product(signs);
-        // Linear in H, so that the mean over batches may be taken of the numbers.
-        for (size_t i = 0; i < sites.size(); ++i)
-          samples[i][k] +=
-              trace::inner_product(signs[i], products[i]) / static_cast<double>(batches);
-      }
+    std::vector<trace::Moments> moments(sites.size());
+    std::vector<trace::Estimate> estimates;
+    bool is_reached = false;
+    for (int64_t first = 0; first < options_.iterations && !is_reached; first += kVectorsPerRound) {
+      const int64_t count = std::min(kVectorsPerRound, options_.iterations - first);
+      add(mean_samples(probe, sites, first, count), moments);
+      estimates.clear();
+      for (const auto& of_site : moments)
+        estimates.push_back({.value = of_site.mean(),
+                             .standard_error = std::sqrt(of_site.variance() / of_site.count)});
+      is_reached = options_.target_error > 0 &&
+                   trace::median_relative_error(estimates) <= options_.target_error;
     }
     std::vector<double> values;
-    for (const auto& of_site : samples) {
-      trace::Moments moments;
-      for (const double sample : of_site)
-        moments.add(options_.absolute ? std::abs(sample) : sample);
-      values.push_back(moments.mean());
-      values.push_back(std::sqrt(moments.variance() / moments.count));
+    for (auto& estimate : estimates) {
+      estimate.is_target_missed =
+          options_.target_error > 0 && !estimate.reaches(options_.target_error);
+      std::ranges::copy(trace::to_values(estimate), std::back_inserter(values));
     }
     return values;
   }
 
+  /// v_j . (H v)_j for the mean of the Hessian over all batches, which see the same vectors; linear
+  /// in H, so that the mean may be taken of the numbers. [count, sites]
+  at::Tensor mean_samples(ModelProbe& probe, const std::vector<int64_t>& sites, int64_t first,
+                          int64_t count) const {
+    const auto form = trace::hessian_options(options_);
+    auto sum = at::zeros({count, std::ssize(sites)}, at::kDouble);
+    for (int64_t batch = 0; batch < std::ssize(probe.batch_sizes()); ++batch)
+      sum += trace::joint_samples(context_, probe, sites, probe.hessian(batch, sites, form), form,
+                                  {"hessian_vhp.probe", 0, first, count});
+    return sum / static_cast<double>(std::ssize(probe.batch_sizes()));
+  }
+
+  void add(const at::Tensor& samples, std::vector<trace::Moments>& moments) const {
+    const auto counted = options_.absolute ? samples.abs() : samples;
+    const auto rows = counted.accessor<double, 2>();
+    for (int64_t k = 0; k < rows.size(0); ++k)
+      for (size_t i = 0; i < moments.size(); ++i) moments[i].add(rows[k][static_cast<int64_t>(i)]);
+  }
+
+  static constexpr size_t kNumbers = 4;  // of an estimate
   const HessianVhpOptions options_;
   RunContext& context_;
 };

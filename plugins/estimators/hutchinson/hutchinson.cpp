@@ -3,9 +3,10 @@
 
 #include <qtk/plugin.hpp>
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace qtk {
 namespace {
@@ -18,6 +19,7 @@ struct HutchinsonOptions {
   double target_error = 0;
   std::string hvp = "double_backward";
   double hvp_step = HessianOptions{}.relative_step;
+  int64_t vectors_at_once = 1;
 
   static void describe(OptionSet<HutchinsonOptions>& o) {
     o.field("mode", &HutchinsonOptions::mode)
@@ -28,25 +30,10 @@ struct HutchinsonOptions {
     o.field("num_query", &HutchinsonOptions::num_query)
         .range(2, 1 << 20)
         .doc("Random vectors per batch; with target_error at most so many.");
-    o.field("target_error", &HutchinsonOptions::target_error)
-        .range(0, 1)
-        .doc(
-            "Relative standard error (for mode `all`: the median over layers) at which no more "
-            "random vectors are drawn; 0: all are.");
+    trace::describe_target(o, " (mode `all`: its median over layers)");
     trace::describe_hvp(o);
   }
 };
-
-/// The middle of the relative standard errors of all sites.
-double median_relative_error(const std::vector<trace::Estimate>& estimates) {
-  std::vector<double> errors;
-  for (const auto& estimate : estimates) {
-    const double error = estimate.standard_error / std::abs(estimate.value);
-    errors.push_back(std::isnan(error) ? std::numeric_limits<double>::infinity() : error);
-  }
-  std::ranges::nth_element(errors, errors.begin() + std::ssize(errors) / 2);
-  return errors[errors.size() / 2];
-}
 
 class Hutchinson final : public Estimator {
  public:
@@ -55,10 +42,7 @@ class Hutchinson final : public Estimator {
 
   SensitivityTable estimate(ModelProbe& probe) override {
     const auto estimates = options_.mode == "all" ? estimate_all(probe) : estimate_each(probe);
-    SensitivityTable table{.quantity = "hessian_trace"};
-    for (size_t site = 0; site < estimates.size(); ++site)
-      table.entries.push_back(trace::entry_of(probe.sites()[site], estimates[site]));
-    return table;
+    return trace::table_of(probe, "hessian_trace", estimates);
   }
 
  private:
@@ -66,15 +50,15 @@ class Hutchinson final : public Estimator {
     std::vector<trace::Estimate> estimates;
     const auto count = std::ssize(probe.sites());
     for (int64_t site = 0; site < count; ++site) {
-      const auto& name = probe.sites()[static_cast<size_t>(site)];
       const auto compute = [&] {
-        const auto probes = trace::site_probes(context_, kPurpose, name, probe.weight(site));
         return trace::to_values(
             trace::hutchpp(trace::site_hessian(probe, site, trace::hessian_options(options_)), {},
-                           probes, {0, options_.num_query, options_.target_error}));
+                           trace::site_probes(context_, probe, site, kPurpose),
+                           {0, options_.num_query, options_.target_error}));
       };
-      estimates.push_back(trace::from_values(
-          probe.once({.key = name.name, .index = site, .total = count}, compute)));
+      const auto& name = probe.sites()[static_cast<size_t>(site)].name;
+      estimates.push_back(
+          trace::from_values(probe.once({.key = name, .index = site, .total = count}, compute)));
     }
     return estimates;
   }
@@ -90,18 +74,18 @@ class Hutchinson final : public Estimator {
     bool is_reached = false;
     int64_t unit = 0;
     for (int64_t first = 0; first < options_.num_query && !is_reached; first += kQueriesPerUnit) {
-      const int64_t last = std::min(first + kQueriesPerUnit, options_.num_query);
+      const int64_t count = std::min(kQueriesPerUnit, options_.num_query - first);
       for (int64_t batch = 0; batch < batches; ++batch) {
         const std::string key = "batch " + std::to_string(batch) + " queries " +
-                                std::to_string(first) + " to " + std::to_string(last - 1);
+                                std::to_string(first) + " to " + std::to_string(first + count - 1);
         add_values(probe.once({.key = key, .index = unit++, .total = units},
-                              [&] { return probe_all(probe, batch, first, last); }),
-                   static_cast<double>(last - first), static_cast<size_t>(batch), moments);
+                              [&] { return probe_all(probe, batch, first, count); }),
+                   static_cast<double>(count), static_cast<size_t>(batch), moments);
       }
       for (size_t site = 0; site < moments.size(); ++site)
         estimates[site] = trace::mean_of_batches(moments[site]);
-      is_reached = options_.target_error > 0 && !estimates.empty() &&
-                   median_relative_error(estimates) <= options_.target_error;
+      is_reached = options_.target_error > 0 &&
+                   trace::median_relative_error(estimates) <= options_.target_error;
     }
     for (auto& estimate : estimates)
       estimate.is_target_missed =
@@ -111,24 +95,14 @@ class Hutchinson final : public Estimator {
 
   /// Sum and sum of squares of the samples of every site.
   std::vector<double> probe_all(ModelProbe& probe, int64_t batch, int64_t first,
-                                int64_t last) const {
+                                int64_t count) const {
     const auto sites = trace::all_sites(probe);
-    const auto product = probe.hessian(batch, sites, trace::hessian_options(options_));
-    std::vector<double> values(2 * sites.size(), 0);
-    for (int64_t query = first; query < last; ++query) {
-      std::vector<at::Tensor> signs;
-      for (const int64_t site : sites)
-        signs.push_back(trace::site_signs(context_, kPurpose, batch, query,
-                                          probe.sites()[static_cast<size_t>(site)],
-                                          probe.weight(site)));
-      const auto products = product(signs);
-      for (size_t i = 0; i < signs.size(); ++i) {
-        const double sample = trace::inner_product(signs[i], products[i]);
-        values[2 * i] += sample;
-        values[2 * i + 1] += sample * sample;
-      }
-    }
-    return values;
+    const auto form = trace::hessian_options(options_);
+    const auto samples =
+        trace::joint_samples(context_, probe, sites, probe.hessian(batch, sites, form), form,
+                             {kPurpose, batch, first, count});
+    const auto sums = at::stack({samples.sum(0), samples.square().sum(0)}, 1).contiguous();
+    return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + sums.numel()};
   }
 
   static void add_values(const std::vector<double>& values, double count, size_t batch,

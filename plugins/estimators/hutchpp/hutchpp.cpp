@@ -12,6 +12,7 @@ struct HutchppOptions {
   double target_error = 0;
   std::string hvp = "double_backward";
   double hvp_step = HessianOptions{}.relative_step;
+  int64_t vectors_at_once = 1;
 
   static void describe(OptionSet<HutchppOptions>& o) {
     o.field("num_sketch", &HutchppOptions::num_sketch)
@@ -24,9 +25,7 @@ struct HutchppOptions {
         .original("--num-query")
         .paper("Hutch++, algorithm 1")
         .doc("Random vectors per batch for the rest; with target_error at most so many.");
-    o.field("target_error", &HutchppOptions::target_error)
-        .range(0, 1)
-        .doc("Relative standard error at which no more random vectors are drawn; 0: all are.");
+    trace::describe_target(o, "");
     trace::describe_hvp(o);
   }
 };
@@ -37,24 +36,23 @@ class Hutchpp final : public Estimator {
       : options_(std::move(options)), context_(context) {}
 
   SensitivityTable estimate(ModelProbe& probe) override {
-    SensitivityTable table{.quantity = "hessian_trace"};
+    std::vector<trace::Estimate> estimates;
     const auto count = std::ssize(probe.sites());
     for (int64_t site = 0; site < count; ++site) {
-      const auto& name = probe.sites()[static_cast<size_t>(site)];
-      const auto values = probe.once({.key = name.name, .index = site, .total = count},
-                                     [&] { return trace::to_values(estimate_site(probe, site)); });
-      table.entries.push_back(trace::entry_of(name, trace::from_values(values)));
+      const auto& name = probe.sites()[static_cast<size_t>(site)].name;
+      estimates.push_back(
+          trace::from_values(probe.once({.key = name, .index = site, .total = count}, [&] {
+            return trace::to_values(estimate_site(probe, site));
+          })));
     }
-    return table;
+    return trace::table_of(probe, "hessian_trace", estimates);
   }
 
  private:
   trace::Estimate estimate_site(ModelProbe& probe, int64_t site) const {
-    const auto& name = probe.sites()[static_cast<size_t>(site)];
-    const auto weight = probe.weight(site);
     return trace::hutchpp(trace::site_hessian(probe, site, trace::hessian_options(options_)),
-                          trace::site_probes(context_, "hutchpp.sketch", name, weight),
-                          trace::site_probes(context_, "hutchpp.query", name, weight),
+                          trace::site_probes(context_, probe, site, "hutchpp.sketch"),
+                          trace::site_probes(context_, probe, site, "hutchpp.query"),
                           {options_.num_sketch, options_.num_query, options_.target_error});
   }
 

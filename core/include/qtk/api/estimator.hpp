@@ -25,11 +25,15 @@ enum class HessianForm {
 struct HessianOptions {
   HessianForm form = HessianForm::kDoubleBackward;
   double relative_step = 1e-2;  // finite differences: e = relative_step * |w| / |v|
+  /// K, the most vectors that one call may bring. A GPU does K of a short text in little more time
+  /// than one; memory for activations and for the sites' weights grows with K.
+  int64_t vectors = 1;
 };
 
-/// Products with one Hessian: takes a vector, gives H times it, both as one tensor [out, in] per
-/// site. Keeps what it needs (the gradient's graph) as long as it lives.
-using HessianProduct = std::function<std::vector<at::Tensor>(std::span<const at::Tensor> vector)>;
+/// Products with one Hessian: takes K vectors, gives H times each, both as one tensor [K, out, in]
+/// per site; K is that of the options, or less. Keeps what it needs (the gradient's graph) as long
+/// as it lives.
+using HessianProduct = std::function<std::vector<at::Tensor>(std::span<const at::Tensor> vectors)>;
 
 /// A part of an estimator's work that an interrupted run need not do again.
 struct WorkUnit {
@@ -69,7 +73,8 @@ class QTK_API ModelProbe {
 };
 
 /// Fills quantity and entries, one entry per site that could be measured; core adds the rest.
-/// Values of a site must not depend on which other sites are measured or in which order.
+/// Random vectors are named by their site, so that its value does not depend on the order of sites
+/// (nor, unless several are probed with one product, on which others are measured).
 class QTK_API Estimator {
  public:
   virtual ~Estimator();
