@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"stages: [import, qantize]\n",
               "`stages` of the configuration = [import, qantize] has qantize as element 1, which "
               "is not one of {import, "
-              "quantize, eval, export, report}\n  --> run.yaml:4:9   stages"},
+              "calibrate, train, quantize, eval, export, report}\n  --> run.yaml:4:9   stages"},
         Fault{"data: {eval: {files: []}}\n",
               "`data.eval.files` is empty\n  --> run.yaml:4:22   data.eval.files"},
         Fault{"data: {eval: {files: ['']}}\n",

@@ -51,8 +51,8 @@ TEST(ReadInt, RefusesWhatReadersDisagreeAbout) {
       {plain(""), "must be an int, found `` | "},
       {plain("-"), "must be an int, found `-` | "},
       {plain("1 2"), "must be an int, found `1 2` | "},
-      {plain("5k"),
-       "is `5k`: unknown suffix `k` | known: K, M, G, T (powers of 1000), Ki, Mi, Gi, Ti (powers "
+      {plain("5x"),
+       "is `5x`: unknown suffix `x` | known: K, M, G, T (powers of 1000), Ki, Mi, Gi, Ti (powers "
        "of 1024)"},
       {plain("10min"), "is `10min`: a duration, but this is no time | write a plain number"},
       {plain("9223372036854775808"), "is `9223372036854775808`: does not fit into 64 bits | "},

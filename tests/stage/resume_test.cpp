@@ -1,35 +1,12 @@
 // Runs killed at random moments end as if nothing had happened.
 #include "base/logging.hpp"
+#include "kill_run.hpp"
 #include "run_fixture.hpp"
-
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <random>
 
 namespace qtk::stage {
 namespace {
-
-/// Starts the run in a child, which is killed after `delay`. Returns whether it was still running.
-bool run_and_kill(const RunRequest& request, std::chrono::microseconds delay) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(::open("/dev/null", O_WRONLY), 2);
-    try {
-      run(request);
-    } catch (...) {
-      ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  ::usleep(static_cast<useconds_t>(delay.count()));
-  ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
-  return WIFSIGNALED(status);
-}
 
 TEST_F(RunTest, KilledAnywhereItEndsAsIfUndisturbed) {
   auto undisturbed = request();

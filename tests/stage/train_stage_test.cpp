@@ -1,5 +1,7 @@
 // Training from a configuration to a packed model that the later stages read.
+#include "kill_run.hpp"
 #include "train_fixture.hpp"
+#include "write_limit.hpp"
 
 namespace qtk::stage {
 namespace {
@@ -57,6 +59,159 @@ TEST_F(TrainTest, ResumedAtAnyStepItGivesTheSameBytes) {
     EXPECT_TRUE(packed(folder) == packed("undisturbed"));
     EXPECT_EQ(metrics("affine", folder), metrics("affine", "undisturbed"));
   }
+}
+
+TEST_F(TrainTest, KilledAtRandomMomentsItGivesTheSameBytes) {
+  write_config("steps: 40, log_every: 3, checkpoint_every: 4, eval_every: 10");
+  const auto start = std::chrono::steady_clock::now();
+  train({}, "undisturbed");
+  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - start);
+  int killed = 0;
+  for (int repetition = 0; repetition < 8; ++repetition) {
+    SCOPED_TRACE(repetition);
+    fs::remove_all(scratch_ / "run");
+    for (const double share : {0.15 + 0.1 * repetition, 0.3})
+      killed += run_and_kill(request({}, "run", "train"),
+                             std::chrono::microseconds(
+                                 static_cast<int64_t>(share * static_cast<double>(whole.count()))));
+
+    train();
+
+    EXPECT_TRUE(packed() == packed("undisturbed"));
+    EXPECT_EQ(metrics(), metrics("affine", "undisturbed"));
+    EXPECT_EQ(checkpoints(), checkpoints("undisturbed"));
+    EXPECT_TRUE(leftovers_in(scratch_ / "run").empty());
+  }
+  EXPECT_GE(killed, 5);  // else the delays say nothing
+}
+
+TEST_F(TrainTest, KeepsTheBestStepIfAskedTo) {
+  // A rate at which the model soon only jumps about.
+  write_config("steps: 14, eval_every: 1, result: best");
+
+  run(request({"optimizer.lr=0.3"}));
+
+  double best = 1e9, last = 0;
+  for (const auto& row : metrics())
+    if (row.contains("val_loss")) best = std::min(best, last = row["val_loss"].get<double>());
+  ASSERT_LT(best, last - 1e-3) << "the last step is the best one, so the test says nothing";
+  const auto evaluation = json::parse(bytes_in(scratch_ / "run/eval/affine.json"));
+  EXPECT_NEAR(evaluation["results"][0]["nll"].get<double>(), best, 1e-5);
+}
+
+TEST_F(TrainTest, VariantsTrainOneAfterTheOther) {
+  write_config("tokens: 1k, log_every: 2",
+               "quantizer: {use: affine, options: {group_size: 32}}\n"
+               "variants: [{name: w4, options: {bits: 4}}, {name: w2, options: {bits: 2}}]\n");
+
+  run(request());
+
+  for (const char* variant : {"w4", "w2"}) {
+    EXPECT_EQ(metrics(variant).back()["step"], 7);  // 1000 / (4 x 32)
+    EXPECT_TRUE(fs::exists(scratch_ / "run/eval" / (std::string(variant) + ".json")));
+  }
+  EXPECT_NE(packed("run", "w4"), packed("run", "w2"));
+}
+
+TEST_F(TrainTest, FaultsAreOneSentenceWithTheRightCode) {
+  struct Case {
+    std::vector<std::string> overrides;
+    ExitCode code;
+    std::vector<std::string> fragments;
+  };
+  const Case cases[] = {
+      {{"data.train.ctx=100000"}, ExitCode::kData, {"tokens, fewer than one window of 100000"}},
+      {{"optimizer.lr=1e30"},
+       ExitCode::kDiverged,
+       {"train affine diverged", "step 2 are NaN or infinite", "no checkpoint yet",
+        "on_nan: skip"}},
+      {{"optimizer.lr=0.3", "train.divergence_factor=1.05", "train.log_every=1", "train.steps=40"},
+       ExitCode::kDiverged,
+       {"diverged: the loss of step ", "1.05 times its running median", "last good checkpoint is ",
+        "step-0000"}},
+      {{"train.steps=0", "train.tokens=10"},
+       ExitCode::kConfig,
+       {"less than one step of 4 windows of 32 tokens"}},
+      {{"optimizer.groups.codes.lr=1"},
+       ExitCode::kConfig,
+       {"optimizer.groups.codes has no effect", "default, rest"}},
+      {{"train.precision=bf16"}, ExitCode::kConfig, {"the CPU computes in fp32"}},
+  };
+  for (const auto& [overrides, code, fragments] : cases) {
+    SCOPED_TRACE(overrides[0]);
+    fs::remove_all(scratch_ / "run");
+    try {
+      train(overrides);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      expect_contains(std::string(error.what()) + " | " + error.remedy(), fragments);
+    }
+  }
+}
+
+TEST_F(TrainTest, AFaultyStepIsLeftOutIfAskedTo) {
+  // The text's last token: one window of every epoch meets it.
+  tiny::write_model(scratch_ / "model", [](json&, tiny::Tensors& tensors) {
+    tensors["model.embed_tokens.weight"][1].fill_(NAN);
+  });
+  const std::string end = "data.train.files=[" + text("text.txt") + "," + text("end.txt") + "]";
+  tiny::write_text(scratch_ / "end.txt", 40);
+  write_config("epochs: 1, log_every: 1, on_nan: skip");
+
+  train({end});
+
+  const auto rows = metrics();
+  const auto faulty =
+      std::ranges::count_if(rows, [](const json& row) { return row["loss"].is_null(); });
+  EXPECT_GE(faulty, 1);
+  EXPECT_LE(faulty, 2);
+  EXPECT_TRUE(rows.back()["loss"].is_number() || rows.front()["loss"].is_number());
+  expect_contains(bytes_in(scratch_ / "run/log.txt"),
+                  {"1 steps since step ", "had NaN or infinite gradients and were left out"});
+  fs::remove_all(scratch_ / "run");
+  EXPECT_THROW(train({end, "train.on_nan=stop"}), Error);
+}
+
+TEST_F(TrainTest, AFullDiskLeavesTheLastGoodCheckpoint) {
+  train({"train.steps=4"}, "other");
+  const auto size = fs::file_size(scratch_ / "other/train/affine/checkpoints/step-00000004" /
+                                  "state.safetensors");
+  write_config("steps: 6, log_every: 100, checkpoint_every: 2, keep: 1");
+  {
+    const WriteLimit limit(size / 2);
+    const auto sentence = sentence_of<IoError>([&] { train(); });
+    expect_contains(sentence, {"the checkpoint of step 2 could not be written"});
+  }
+  EXPECT_TRUE(checkpoints().empty());
+  train({"train.steps=6"});
+  EXPECT_EQ(checkpoints(), std::vector<std::string>{"step-00000006"});
+}
+
+TEST_F(TrainTest, ADamagedCheckpointIsPassedOver) {
+  train({}, "undisturbed");
+  train();
+  fs::remove_all(scratch_ / "run/artifacts");
+  const auto checkpoint = [&](int step) {
+    return scratch_ / "run/train/affine/checkpoints" / ("step-0000000" + std::to_string(step));
+  };
+  const auto damage = [](const fs::path& file, size_t from_end) {
+    std::string content = bytes_in(file);
+    content[content.size() - from_end] ^= 1;
+    std::ofstream(file, std::ios::binary) << content;
+  };
+  damage(checkpoint(6) / "state.safetensors", 5);
+  fs::remove(checkpoint(4) / "COMPLETE");
+
+  train();
+
+  EXPECT_TRUE(packed() == packed("undisturbed"));
+  EXPECT_EQ(metrics(), metrics("affine", "undisturbed"));
+  fs::remove_all(scratch_ / "run/artifacts");
+  for (const int step : {2, 4, 6}) damage(checkpoint(step) / "state.json", 10);
+  expect_contains(sentence_of<DataError>([&] { train(); }),
+                  {"no checkpoint in ", "is sound", "state.json is damaged", "delete the folder"});
 }
 
 }  // namespace

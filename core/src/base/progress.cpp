@@ -80,12 +80,15 @@ std::string Progress::line(Clock::time_point now) const {
     }
     text += formatted("%3.0f %%", 100 * share) + "  " + std::to_string(done_) + "/" +
             std::to_string(total_);
-    if (done_ > 0) text += "  ETA " + duration_text(elapsed * (1 - share) / std::max(share, 1e-9));
+    if (done_ > first_)
+      text += "  ETA " +
+              duration_text(elapsed * static_cast<double>(std::max<int64_t>(0, total_ - done_)) /
+                            static_cast<double>(done_ - first_));
   } else {
     text += std::to_string(done_);
   }
   if (elapsed > 0)
-    text += "  " + formatted("%.3g ", static_cast<double>(done_) / elapsed) + unit_ + "/s";
+    text += "  " + formatted("%.3g ", static_cast<double>(done_ - first_) / elapsed) + unit_ + "/s";
   if (!note_.empty()) text += "  " + note_;
   return text;
 }

@@ -18,6 +18,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(int64_t units);
+  /// Work that an earlier process did: part of the total, not of the speed.
+  void start_at(int64_t done) { done_ = first_ = done; }
   /// Shown behind the bar: "ppl 21.3".
   void note(std::string text) { note_ = std::move(text); }
 
@@ -33,7 +35,7 @@ class Progress {
   std::string unit_;
   std::string note_;
   int64_t total_;
-  int64_t done_ = 0;
+  int64_t done_ = 0, first_ = 0;
   Clock::time_point start_;
   Clock::time_point shown_;
   bool is_terminal_;

@@ -75,7 +75,10 @@ std::optional<NumberText> split_number(std::string_view text) {
   return number;
 }
 
-std::optional<int64_t> count_suffix(std::string_view suffix) { return factor_of(kCounts, suffix); }
+std::optional<int64_t> count_suffix(std::string_view suffix) {
+  // Both spellings of a thousand are in use: 60k tokens.
+  return factor_of(kCounts, suffix == "k" ? "K" : suffix);
+}
 std::optional<int64_t> duration_suffix_ms(std::string_view suffix) {
   return factor_of(kDurations, suffix);
 }

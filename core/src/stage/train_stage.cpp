@@ -143,17 +143,63 @@ class VariantTraining {
                               .held_out_loss = {},
                               .keep_best = {}};
     if (scheduler_) parts.knobs = train::KnobSchedule(*scheduler_, model.sites());
-    if (inputs_.evaluation) parts.held_out_loss = [this] { return held_out_loss(); };
+    if (inputs_.evaluation) {
+      parts.held_out_loss = [this] { return held_out_loss(); };
+      parts.keep_best = [this](int64_t step) { keep_best(step); };
+    }
     train::Trainer trainer(std::move(parts));
     trainer.resume();
     const auto outcome = trainer.run();
     model.set_knobs(nullptr, outcome.steps);
+    remove_old_bests(outcome.best_step);
     return outcome;
   }
 
-  /// The deployed model, as stage quantize leaves it.
-  std::vector<fs::path> write() {
+  /// The deployed model, as stage quantize leaves it, of the last or the best step.
+  std::vector<fs::path> write(const train::TrainOutcome& outcome) {
     const auto folder = run_.packed_folder(variant_.name);
+    const fs::path record = run_.folder / ("artifacts/" + variant_.name + "/sites.json");
+    if (run_.config.train->result == "best") {
+      const fs::path best = best_folder(outcome.best_step);
+      for (const auto& entry : fs::directory_iterator(best / "packed"))
+        copy_file_atomically(entry.path(), folder / entry.path().filename());
+      copy_file_atomically(best / "sites.json", record);
+    } else {
+      write_to(folder, record);
+    }
+    std::vector<fs::path> files = {record};
+    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+    return files;
+  }
+
+ private:
+  fs::path best_folder(int64_t step) const {
+    return run_.train_folder(variant_.name) / ("best-step-" + std::to_string(step));
+  }
+
+  /// Bests before it stay until the end: a run that is resumed before this step may need them.
+  void keep_best(int64_t step) {
+    const fs::path target = best_folder(step);
+    fs::path partial = target;
+    partial += ".partial";
+    fs::remove_all(partial);
+    write_to(partial / "packed", partial / "sites.json");
+    fs::remove_all(target);
+    fs::rename(partial, target);
+    sync_folder(target.parent_path());
+  }
+
+  /// Of an evaluated step that another has beaten, or that an interrupted process left.
+  void remove_old_bests(int64_t best_step) const {
+    std::vector<fs::path> old;
+    for (const auto& entry : fs::directory_iterator(run_.train_folder(variant_.name)))
+      if (entry.path().filename().string().starts_with("best-step-") &&
+          entry.path() != best_folder(best_step))
+        old.push_back(entry.path());
+    for (const auto& path : old) fs::remove_all(path);
+  }
+
+  void write_to(const fs::path& folder, const fs::path& record) const {
     c10::optional<at::ScalarType> rest;
     if (const auto& dtype = variant_.quantizer.rest_dtype; dtype != "file")
       rest = dtype_from(dtype);
@@ -162,16 +208,11 @@ class VariantTraining {
     const at::NoGradGuard no_grad;
     const auto outcomes =
         write_packed_model(run_.model_folder(), *decoder_, plan_, folder, rest, label_);
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
-    const std::string record = "artifacts/" + variant_.name + "/sites.json";
-    run_.folder.write_json(record, {{"description", description()},
-                                    {"sites", outcomes_json(outcomes, decoder_->sites())}});
-    files.push_back(run_.folder / record);
-    return files;
+    const json content = {{"description", description()},
+                          {"sites", outcomes_json(outcomes, decoder_->sites())}};
+    write_file_atomically(record, content.dump(2) + "\n");
   }
 
- private:
   std::string description() const {
     return plan_.groups.empty() ? "trained" : plan_.description() + ", trained";
   }
@@ -244,7 +285,7 @@ void train_variant(Run& run, const TrainingInputs& inputs,
   const auto start = std::chrono::steady_clock::now();
   VariantTraining training(run, inputs, variant);
   const auto outcome = training.train();
-  auto files = training.write();
+  auto files = training.write(outcome);
   const fs::path record = run.train_folder(variant.name) / "outcome.json";
   write_file_atomically(record, json{{"steps", outcome.steps},
                                      {"tokens", outcome.tokens},

@@ -19,8 +19,10 @@ struct CheckpointedBlock : torch::autograd::Function<CheckpointedBlock> {
     context->save_for_backward({x});
     context->saved_data["decoder"] = reinterpret_cast<int64_t>(decoder);
     context->saved_data["layer"] = layer;
-    const at::NoGradGuard no_grad;
-    return decoder->block(layer, x);
+    // Recorded and thrown away: without gradients another form would run, whose output is not the
+    // one that the backward pass makes again.
+    const c10::AutoGradMode records(true);
+    return decoder->block(layer, x.detach().requires_grad_()).detach();
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {

@@ -255,7 +255,7 @@ TrainOutcome Trainer::run() {
   const auto start = Clock::now();
   const int64_t first_step = step_;
   Progress progress(parts_.label, parts_.total_steps, "step");
-  progress.advance(step_);
+  progress.start_at(step_);
   clock_start_ = Clock::now();
   while (step_ < parts_.total_steps) {
     step();
