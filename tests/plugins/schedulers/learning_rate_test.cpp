@@ -85,7 +85,7 @@ TEST(LearningRate, OthersRiseToOneAndEndAtTheirFloor) {
 TEST(LearningRate, RatiosThatDoNotFitAreRefused) {
   EXPECT_CONFIG_ERROR("wsd", "{warmup_ratio: 0.6, decay_ratio: 0.6}", "add up to 1.2");
   EXPECT_CONFIG_ERROR("two_stage", "{warmup_ratio: 0.6}", "within the warmup");
-  EXPECT_CONFIG_ERROR("cosine", "{min_ratio: 1.5}", "outside [0, 1]");
+  EXPECT_CONFIG_ERROR("cosine", "{min_ratio: 1.5}", "outside [0.0, 1.0]");
 }
 
 }  // namespace
