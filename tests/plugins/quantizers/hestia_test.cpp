@@ -25,12 +25,14 @@ const std::map<std::string, std::string> kElsewhere = {
 QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
                                              .tested_elsewhere = kElsewhere,
                                              .knobs = {{"temperature", 0.3}, {"pressure", 0.7}}});
-QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
-                                             .options = "{codebook: int2, group_size: -1}",
-                                             .tested_elsewhere = {{"codebook", ""},
-                                                                  {"metrics_every", ""},
-                                                                  {"compat", "ternary only"}},
-                                             .in_features = 65});
+QTK_INSTANTIATE_CONTRACT(QuantizerContract,
+                         {.id = "hestia",
+                          .options = "{codebook: int2, group_size: -1}",
+                          .tested_elsewhere = {{"codebook", ""},
+                                               {"metrics_every", ""},
+                                               {"group_size", "no group divides 65 columns"},
+                                               {"compat", "ternary only"}},
+                          .in_features = 65});
 QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
                                              .options = "{codebook: binary, group_size: 0}",
                                              .tested_elsewhere = {{"codebook", ""},
