@@ -6,6 +6,7 @@
 #include "config/document.hpp"
 #include "config/plugin_node.hpp"
 #include "config/section.hpp"
+#include "config/train_config.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -42,7 +43,22 @@ struct EvalData {
   static void sections(SectionSet<EvalData>& s);
 };
 
+/// Texts on which sensitivities are measured.
+struct CalibData {
+  std::vector<std::string> files;
+  std::string format = "text";
+  std::string field = "text";
+  int64_t ctx = 512;
+  int64_t batches = 5;
+  int64_t batch_size = 1;
+  int64_t seed = 0;
+  static void describe(OptionSet<CalibData>& o);
+  static void sections(SectionSet<CalibData>& s);
+};
+
 struct DataSection {
+  std::optional<TrainData> train;
+  std::optional<CalibData> calib;
   std::optional<EvalData> eval;
   static void describe(OptionSet<DataSection>&) {}
   static void sections(SectionSet<DataSection>& s);
@@ -56,6 +72,20 @@ struct SiteRule {
   std::string path;
   static void describe(OptionSet<SiteRule>& o);
   static void sections(SectionSet<SiteRule>& s);
+};
+
+/// How the loss's sensitivity to each site is found: measured (`use`) or read (`file`).
+struct EstimatorSection {
+  std::string use;
+  Node options = Node::map();
+  std::string file;                                   // sensitivity.json of another run
+  std::vector<std::string> granularity = {"tensor"};  // one of kGranularities, or SitePatterns
+  std::vector<std::string> targets = {"re:.*"};       // SitePattern
+  std::vector<std::string> skip = {"lm_head"};        // SitePattern
+  SourceMark mark;
+  std::string path;
+  static void describe(OptionSet<EstimatorSection>& o);
+  static void sections(SectionSet<EstimatorSection>& s);
 };
 
 struct QuantizerSection {
@@ -114,8 +144,12 @@ struct RunConfig {
   PluginPaths plugins;
   ModelSection model;
   DataSection data;
+  std::optional<EstimatorSection> estimator;
   std::optional<QuantizerSection> quantizer;
   std::vector<VariantSection> variants;
+  std::optional<TrainSection> train;
+  std::optional<OptimizerSection> optimizer;
+  std::optional<SchedulerSection> scheduler;
   std::vector<ExportSection> exports;
   ReportSection report;
 
@@ -143,6 +177,10 @@ struct QuantizerVariant {
 /// replace the quantizer's. A variant with another `use:` inherits only targets and skip. Without
 /// variants: one, named after the quantizer. Empty if nothing is to be quantized.
 std::vector<QuantizerVariant> quantizer_variants(const RunConfig& config);
+
+/// Names of the models that the run makes: the quantizer's variants, or "dense" for training
+/// without a quantizer.
+std::vector<std::string> result_names(const RunConfig& config);
 
 /// The configuration with all defaults, relative paths of inputs made absolute. As YAML (to_yaml)
 /// it reproduces the run from any folder. Options of plugins are written as they stand in `config`;

@@ -44,7 +44,30 @@ void EvalData::sections(SectionSet<EvalData>& s) {
   s.one_or_list("protocol");
 }
 
+void CalibData::describe(OptionSet<CalibData>& o) {
+  o.field("files", &CalibData::files).doc("Texts to calibrate on.");
+  o.field("format", &CalibData::format)
+      .one_of({"text", "jsonl", "wikitext"})
+      .doc("How the files are read; jsonl: one document a line, EOS between documents.");
+  o.field("field", &CalibData::field).doc("Key of the text in a line of jsonl.");
+  o.field("ctx", &CalibData::ctx)
+      .range(2, 1 << 20)
+      .unit("token")
+      .original("--max-seq-len")
+      .doc("Length of a sample.");
+  o.field("batches", &CalibData::batches).range(1, 1 << 20).doc("Batches of samples.");
+  o.field("batch_size", &CalibData::batch_size)
+      .range(1, 1 << 16)
+      .original("--calibrate-batch-size")
+      .doc("Samples that go through the model at once.");
+  o.field("seed", &CalibData::seed).at_least(0).doc("Seed of the choice of samples.");
+}
+
+void CalibData::sections(SectionSet<CalibData>& s) { s.require("files"); }
+
 void DataSection::sections(SectionSet<DataSection>& s) {
+  s.section("train", &DataSection::train).doc("Texts to train on.");
+  s.section("calib", &DataSection::calib).doc("Texts of the calibration.");
   s.section("eval", &DataSection::eval).doc("Texts and protocol of the evaluation.");
 }
 
@@ -57,6 +80,25 @@ void SiteRule::sections(SectionSet<SiteRule>& s) {
   s.require("match");
   s.plugin_options("options", &SiteRule::options, "quantizer")
       .doc("Options that differ for these sites.");
+}
+
+void EstimatorSection::describe(OptionSet<EstimatorSection>& o) {
+  describe_use(o, "estimator");
+  o.field("file", &EstimatorSection::file)
+      .doc("In place of `use`: a sensitivity.json that was measured on the same model.");
+  o.field("granularity", &EstimatorSection::granularity)
+      .doc(
+          "Who shares the mean of measured values: tensor (nobody), layer, component (equal last "
+          "names), or a list of patterns, one group each.");
+  o.field("targets", &EstimatorSection::targets)
+      .doc("Sites to measure: names, or `re:` and a regular expression.");
+  o.field("skip", &EstimatorSection::skip).doc("Sites to leave alone even if they are targets.");
+}
+
+void EstimatorSection::sections(SectionSet<EstimatorSection>& s) {
+  s.plugin_options("options", &EstimatorSection::options, "estimator")
+      .doc("Options of the estimator; `qtk describe` lists them.");
+  s.one_or_list("granularity");
 }
 
 void QuantizerSection::describe(OptionSet<QuantizerSection>& o) {
@@ -91,7 +133,8 @@ void VariantSection::sections(SectionSet<VariantSection>& s) {
 
 void ExportSection::describe(OptionSet<ExportSection>& o) {
   o.field("use", &ExportSection::use).one_of(kExportNames).doc("Format to write.");
-  o.field("type", &ExportSection::type).doc("GGUF type of the weights, for example Q4_0.");
+  o.field("type", &ExportSection::type)
+      .doc("GGUF type of the weights, for example Q4_0, or Q2_0 for ternary ones.");
   o.field("dtype", &ExportSection::dtype)
       .one_of({"", "f32", "bf16", "f16"})
       .doc("Type of weights that are written dense.");
@@ -133,8 +176,13 @@ void RunConfig::sections(SectionSet<RunConfig>& s) {
   s.section("plugins", &RunConfig::plugins).doc("Where plugins are found.");
   s.section("model", &RunConfig::model).required().doc("The model to work on.");
   s.section("data", &RunConfig::data).doc("Texts.");
+  s.section("estimator", &RunConfig::estimator).doc("How sensitive the loss is to each layer.");
   s.section("quantizer", &RunConfig::quantizer).doc("How weights are quantized.");
   s.list("variants", &RunConfig::variants).doc("Several settings of the quantizer in one run.");
+  s.section("train", &RunConfig::train).doc("How long and how to train.");
+  s.section("optimizer", &RunConfig::optimizer).doc("Settings of AdamW.");
+  s.section("scheduler", &RunConfig::scheduler)
+      .doc("What drives the quantizer's knobs while it trains.");
   s.list("export", &RunConfig::exports).doc("Formats to write the result in.");
   s.section("report", &RunConfig::report).doc("What the report holds.");
 }

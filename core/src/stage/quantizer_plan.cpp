@@ -5,6 +5,7 @@
 #include "config/site_pattern.hpp"
 #include "config/yaml_source.hpp"
 #include "plugin/run_context.hpp"
+#include "stage/options_json.hpp"
 
 #include <qtk/runtime/error.hpp>
 
@@ -73,23 +74,6 @@ void require_fit(const QuantizerPlan& plan, const std::vector<LinearSite>& sites
     throw ConfigError(sentence + " (" + std::to_string(misfits) +
                           (misfits == 1 ? " layer" : " layers") + " affected)",
                       remedy);
-}
-
-json options_json(const Node& node) {
-  if (node.is_map()) {
-    json object = json::object();
-    for (size_t i = 0; i < node.keys().size(); ++i)
-      object[node.keys()[i].text] = options_json(node.items()[i]);
-    return object;
-  }
-  if (node.is_sequence()) {
-    json array = json::array();
-    for (const auto& item : node.items()) array.push_back(options_json(item));
-    return array;
-  }
-  if (node.style() == config::ScalarStyle::kQuoted) return node.text();
-  const json scalar = json::parse(node.text(), nullptr, /*allow_exceptions=*/false);
-  return scalar.is_discarded() ? json(node.text()) : scalar;
 }
 
 }  // namespace
@@ -203,11 +187,16 @@ QuantizerPlan plan_from_json(const json& described, const std::string& file,
     if (!group.is_object() || !group.contains("options") || !group.contains("sites") ||
         !group["sites"].is_array())
       throw damaged("has a group without options or sites");
-    Diagnostics diagnostics;
-    const auto options = config::parse_yaml(group["options"].dump(), {.file = file}, diagnostics);
-    diagnostics.throw_if_any();
-    plan.groups.push_back(make_group(plan.plugin, table, options.value_or(Node::map()),
-                                     "quantization_config", context));
+    try {
+      Diagnostics diagnostics;
+      const auto options = config::parse_yaml(group["options"].dump(), {.file = file}, diagnostics);
+      diagnostics.throw_if_any();
+      plan.groups.push_back(make_group(plan.plugin, table, options.value_or(Node::map()),
+                                       "quantization_config", context));
+    } catch (const ConfigError& error) {
+      const std::string sentence = error.what();
+      throw damaged("has options that do not fit: " + sentence.substr(0, sentence.find('\n')));
+    }
     for (const auto& name : group["sites"]) {
       const auto known = name.is_string() ? index_of.find(name.get<std::string>()) : index_of.end();
       if (known == index_of.end())

@@ -7,39 +7,74 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace qtk {
 
-/// The model as a function of its sites, given by core. Batches are calibration batches, the loss
-/// is the mean next-token cross-entropy with shifted targets over all positions. Not thread-safe.
+/// How a Hessian-vector product is made.
+enum class HessianForm {
+  kDoubleBackward,    // the gradient is differentiated again; its graph is kept meanwhile
+  kFiniteDifferences  // (g(w + e v) - g(w - e v)) / 2e: no second derivatives, no graph
+};
+
+struct HessianOptions {
+  HessianForm form = HessianForm::kDoubleBackward;
+  double relative_step = 1e-2;  // finite differences: e = relative_step * |w| / |v|
+  /// K, the most vectors that one call may bring. A GPU does K of a short text in little more time
+  /// than one; memory for activations and for the sites' weights grows with K.
+  int64_t vectors = 1;
+};
+
+/// Products with one Hessian: takes K vectors, gives H times each, both as one tensor [K, out, in]
+/// per site; K is that of the options, or less. Keeps what it needs (the gradient's graph) as long
+/// as it lives.
+using HessianProduct = std::function<std::vector<at::Tensor>(std::span<const at::Tensor> vectors)>;
+
+/// A part of an estimator's work that an interrupted run need not do again.
+struct WorkUnit {
+  std::string key;    // unique within an estimate: "model.layers.3.mlp.up_proj", "batch 0 round 2"
+  int64_t index = 0;  // among the units of this estimate, for progress
+  int64_t total = 0;  // an upper bound, 0 if unknown
+};
+
+/// The model as a function of the weights of its sites, given by core. The loss of a batch is the
+/// mean next-token cross-entropy with shifted targets over all positions of all its samples.
+/// Arguments called `site` are positions in sites(). Tensors are in the compute dtype (fp32; fp64
+/// where the model is) on the run's device. Not thread-safe.
 class QTK_API ModelProbe {
  public:
   virtual ~ModelProbe();
 
+  /// The sites to measure; LinearSite::index counts among all sites of the model.
   virtual std::span<const LinearSite> sites() const = 0;
-  virtual int64_t num_batches() const = 0;
-  /// The dense weight of a site, [out, in] fp32. Not to be written.
+  /// Number of samples (sequences) of each batch; batches are counted from 0.
+  virtual std::span<const int64_t> batch_sizes() const = 0;
+  /// The dense weight of a site, [out, in]. Not to be written.
   virtual at::Tensor weight(int64_t site) const = 0;
   /// Loss of one batch; with `replacement` [out, in] in place of the weight of `site` if site >= 0.
   virtual double loss(int64_t batch, int64_t site = -1, const at::Tensor& replacement = {}) = 0;
-  /// Gradients of the loss of one batch for the sites asked, each [out, in] fp32, from one backward
-  /// pass.
-  virtual std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites) = 0;
-  /// Products of the Hessian's block over `sites` (diagonal and cross blocks) with each probe; a
-  /// probe has one tensor [out, in] per site. The gradient's graph is built once per batch.
-  virtual std::vector<std::vector<at::Tensor>> hvp(
-      int64_t batch, std::span<const int64_t> sites,
-      std::span<const std::vector<at::Tensor>> probes) = 0;
-  /// An entry kept from an interrupted run, and the way to keep one: estimators are resumable per
-  /// site.
-  virtual std::optional<SensitivityEntry> journal(int64_t site,
-                                                  const SensitivityEntry* finished = nullptr) = 0;
+  /// Gradients of the loss of one batch, or of one sample of it, for the sites asked, each [out,
+  /// in], from one backward pass.
+  virtual std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites,
+                                            std::optional<int64_t> sample = std::nullopt) = 0;
+  /// The Hessian of the loss of one batch with respect to `sites` together: diagonal and cross
+  /// blocks. Must not outlive the probe.
+  virtual HessianProduct hessian(int64_t batch, std::span<const int64_t> sites,
+                                 const HessianOptions& options = {}) = 0;
+  /// What `compute` returns, or returned in an interrupted run. Finished units are on disk before
+  /// the call returns; a run that is asked to stop stops here.
+  virtual std::vector<double> once(const WorkUnit& unit,
+                                   const std::function<std::vector<double>()>& compute) = 0;
 };
 
+/// Fills quantity and entries, one entry per site that could be measured; core adds the rest.
+/// Random vectors are named by their site, so that its value does not depend on the order of sites
+/// (nor, unless several are probed with one product, on which others are measured).
 class QTK_API Estimator {
  public:
   virtual ~Estimator();

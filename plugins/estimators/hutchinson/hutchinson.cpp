@@ -1,0 +1,128 @@
+// Hutchinson's trace estimate: of one site at a time, or of all sites from one product.
+#include "trace/probing.hpp"
+
+#include <qtk/plugin.hpp>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace qtk {
+namespace {
+
+constexpr int64_t kQueriesPerUnit = 10;  // probes that share one gradient's graph
+
+struct HutchinsonOptions {
+  std::string mode = "all";
+  int64_t num_query = 50;
+  double target_error = 0;
+  std::string hvp = "double_backward";
+  double hvp_step = HessianOptions{}.relative_step;
+  int64_t vectors_at_once = 1;
+
+  static void describe(OptionSet<HutchinsonOptions>& o) {
+    o.field("mode", &HutchinsonOptions::mode)
+        .one_of({"all", "tensor"})
+        .doc(
+            "Probe all layers with one product, or one layer at a time (less noise, many times "
+            "the work).");
+    o.field("num_query", &HutchinsonOptions::num_query)
+        .range(2, 1 << 20)
+        .doc("Random vectors per batch; with target_error at most so many.");
+    trace::describe_target(o, " (mode `all`: its median over layers)");
+    trace::describe_hvp(o);
+  }
+};
+
+class Hutchinson final : public Estimator {
+ public:
+  Hutchinson(HutchinsonOptions options, RunContext& context)
+      : options_(std::move(options)), context_(context) {}
+
+  SensitivityTable estimate(ModelProbe& probe) override {
+    const auto estimates = options_.mode == "all" ? estimate_all(probe) : estimate_each(probe);
+    return trace::table_of(probe, "hessian_trace", estimates);
+  }
+
+ private:
+  std::vector<trace::Estimate> estimate_each(ModelProbe& probe) const {
+    std::vector<trace::Estimate> estimates;
+    const auto count = std::ssize(probe.sites());
+    for (int64_t site = 0; site < count; ++site) {
+      const auto compute = [&] {
+        return trace::to_values(
+            trace::hutchpp(trace::site_hessian(probe, site, trace::hessian_options(options_)), {},
+                           trace::site_probes(context_, probe, site, kPurpose),
+                           {0, options_.num_query, options_.target_error}));
+      };
+      const auto& name = probe.sites()[static_cast<size_t>(site)].name;
+      estimates.push_back(
+          trace::from_values(probe.once({.key = name, .index = site, .total = count}, compute)));
+    }
+    return estimates;
+  }
+
+  // One product H v with independent signs v_i for every site: v_i' (H v)_i has the mean
+  // trace(H_ii), because the mean of v_i' H_ij v_j is zero for i != j.
+  std::vector<trace::Estimate> estimate_all(ModelProbe& probe) const {
+    const auto batches = std::ssize(probe.batch_sizes());
+    const int64_t units = (options_.num_query + kQueriesPerUnit - 1) / kQueriesPerUnit * batches;
+    std::vector<std::vector<trace::Moments>> moments(
+        probe.sites().size(), std::vector<trace::Moments>(static_cast<size_t>(batches)));
+    std::vector<trace::Estimate> estimates(moments.size());
+    bool is_reached = false;
+    int64_t unit = 0;
+    for (int64_t first = 0; first < options_.num_query && !is_reached; first += kQueriesPerUnit) {
+      const int64_t count = std::min(kQueriesPerUnit, options_.num_query - first);
+      for (int64_t batch = 0; batch < batches; ++batch) {
+        const std::string key = "batch " + std::to_string(batch) + " queries " +
+                                std::to_string(first) + " to " + std::to_string(first + count - 1);
+        add_values(probe.once({.key = key, .index = unit++, .total = units},
+                              [&] { return probe_all(probe, batch, first, count); }),
+                   static_cast<double>(count), static_cast<size_t>(batch), moments);
+      }
+      for (size_t site = 0; site < moments.size(); ++site)
+        estimates[site] = trace::mean_of_batches(moments[site]);
+      is_reached = options_.target_error > 0 &&
+                   trace::median_relative_error(estimates) <= options_.target_error;
+    }
+    for (auto& estimate : estimates)
+      estimate.is_target_missed =
+          options_.target_error > 0 && !estimate.reaches(options_.target_error);
+    return estimates;
+  }
+
+  /// Sum and sum of squares of the samples of every site.
+  std::vector<double> probe_all(ModelProbe& probe, int64_t batch, int64_t first,
+                                int64_t count) const {
+    const auto sites = trace::all_sites(probe);
+    const auto form = trace::hessian_options(options_);
+    const auto samples =
+        trace::joint_samples(context_, probe, sites, probe.hessian(batch, sites, form), form,
+                             {kPurpose, batch, first, count});
+    const auto sums = at::stack({samples.sum(0), samples.square().sum(0)}, 1).contiguous();
+    return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + sums.numel()};
+  }
+
+  static void add_values(const std::vector<double>& values, double count, size_t batch,
+                         std::vector<std::vector<trace::Moments>>& moments) {
+    QTK_CHECK(values.size() == 2 * moments.size(), "two numbers per site, not ", values.size(),
+              " for ", moments.size());
+    for (size_t site = 0; site < moments.size(); ++site)
+      moments[site][batch].add({count, values[2 * site], values[2 * site + 1]});
+  }
+
+  static constexpr const char* kPurpose = "hutchinson.probe";
+  const HutchinsonOptions options_;
+  RunContext& context_;
+};
+
+}  // namespace
+}  // namespace qtk
+
+using qtk::Hutchinson;
+using qtk::HutchinsonOptions;
+QTK_PLUGIN(Estimator, Hutchinson, HutchinsonOptions, .name = "hutchinson", .version = "0.1.0",
+           .summary = "Hessian trace of all layers at once from random signs",
+           .paper = "Hutchinson 1990; Dong et al., HAWQ-V2, NeurIPS 2020, arXiv 1911.03852")
