@@ -15,7 +15,7 @@ struct HestiaOptions {
   int64_t group_size = 128;
   std::string scale_dtype = "f32";
   std::string compat = "none";
-  int64_t metrics_every = 50;
+  int64_t metrics_every = 20;
 
   static void describe(OptionSet<HestiaOptions>& o) {
     o.field("codebook", &HestiaOptions::codebook)

@@ -39,7 +39,10 @@ void HestiaLinear::set(const Knobs& knobs) {
                pressure = knob_or(knobs, "pressure", 1);
   QTK_CHECK(pressure >= 0 && pressure <= 1, "pressure of ", site().name, " is ", pressure,
             ", expected 0 to 1");
-  if (form_.temperature == temperature && form_.pressure == pressure) return;
+  const bool is_driven = knobs.has("temperature") || knobs.has("pressure");
+  if (form_.temperature == temperature && form_.pressure == pressure && is_driven_ == is_driven)
+    return;
+  is_driven_ = is_driven;
   form_.temperature = temperature;
   form_.pressure = pressure;
   value_.reset();
@@ -47,8 +50,11 @@ void HestiaLinear::set(const Knobs& knobs) {
 
 void HestiaLinear::after_step(const StepInfo& info) {
   value_.reset();  // an optimizer that writes through raw pointers does not count versions
-  if (settings_.metrics_every > 0 && (info.step + 1) % settings_.metrics_every == 0)
+  if (settings_.metrics_every <= 0) return;
+  if ((info.step + 1) % settings_.metrics_every == 0)
     measure(info.step);
+  else if (!measured_codes_.defined())  // of the first step, for the first rate
+    measured_codes_ = coded().codes;
 }
 
 at::Tensor HestiaLinear::effective_weight(at::ScalarType wanted) {
@@ -70,8 +76,10 @@ at::Tensor HestiaLinear::effective_weight(at::ScalarType wanted) {
 at::Tensor HestiaLinear::make_value(at::ScalarType wanted) const {
   const at::NoGradGuard no_grad;
   if (latent().scalar_type() == at::kDouble) wanted = at::kDouble;
-  // By way of the codes, so that evaluation multiplies by weight() bit for bit.
-  if (is_deployed() && (latent().is_cpu() || !latent::records_gradient(latent())))
+  // By way of the codes, so that evaluation multiplies by weight() bit for bit. The fused kernel
+  // gives the same bits in one pass.
+  const bool is_deployed = form_.is_hard() && form_.pressure == 1;
+  if (is_deployed && (latent().is_cpu() || !is_driven_))
     return settings_.codec->decode(site(), coded()).to(wanted);
   return hestia::effective_weight(latent().detach(), grouping_, form_, wanted).to(wanted);
 }

@@ -36,13 +36,13 @@ class HestiaLinear final : public latent::LatentLinear {
  private:
   /// Shares of weights, to RunContext::metric: code_flip_rate, near_threshold, zero_fraction.
   void measure(int64_t step);
-  bool is_deployed() const { return form_.is_hard() && form_.pressure == 1; }
   at::Tensor make_value(at::ScalarType wanted) const;
 
   const Settings settings_;
   const latent::Grouping grouping_;
   Form form_;
-  at::Tensor value_;  // effective weight at value_version_ of the latent weight; or undefined
+  bool is_driven_ = false;  // by knobs; else evaluated
+  at::Tensor value_;        // effective weight at value_version_ of the latent weight; or undefined
   uint32_t value_version_ = 0;
   at::Tensor measured_codes_;  // of the last measured step
 };

@@ -8,14 +8,14 @@ namespace {
 
 struct CosineOptions {
   double warmup_ratio = 0.05;
-  double min_ratio = 0.1;
+  double floor = 0.1;
 
   static void describe(OptionSet<CosineOptions>& o) {
     o.field("warmup_ratio", &CosineOptions::warmup_ratio)
         .range(0, 1)
         .original("--warmup-ratio")
         .doc("Share of the run in which the learning rate rises from 0 on a line.");
-    o.field("min_ratio", &CosineOptions::min_ratio)
+    o.field("floor", &CosineOptions::floor)
         .range(0, 1)
         .original("--min-lr-ratio")
         .doc("Learning rate at the end, as a share of the largest.");
@@ -28,7 +28,7 @@ class Cosine final : public curve::LearningRate {
 
  private:
   double after_warmup(int64_t step) const override {
-    return curve::cosine(curve::progress(step, warmup(), total()), options_.min_ratio);
+    return curve::cosine(curve::progress(step, warmup(), total()), options_.floor);
   }
 
   const CosineOptions options_;

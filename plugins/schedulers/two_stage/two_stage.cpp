@@ -11,7 +11,7 @@ struct TwoStageOptions {
   double stage_ratio = 0.5;
   double second_stage = 0.667;
   std::string decay = "cosine";
-  double min_ratio = 0.1;
+  double floor = 0.1;
 
   static void describe(OptionSet<TwoStageOptions>& o) {
     o.field("warmup_ratio", &TwoStageOptions::warmup_ratio)
@@ -28,8 +28,8 @@ struct TwoStageOptions {
     o.field("decay", &TwoStageOptions::decay)
         .one_of({"cosine", "linear"})
         .original("--lr-decay-style two_stage, custom")
-        .doc("Half a cosine to min_ratio, or a line to 0 whose second stage runs from step 0.");
-    o.field("min_ratio", &TwoStageOptions::min_ratio)
+        .doc("Half a cosine to floor, or a line to 0 whose second stage runs from step 0.");
+    o.field("floor", &TwoStageOptions::floor)
         .range(0, 1)
         .original("--min-lr-ratio")
         .doc("Learning rate at the end, as a share of the largest.");
@@ -56,7 +56,7 @@ class TwoStage final : public curve::LearningRate {
   double on_cosine(int64_t step) const {
     const double factor =
         step < curve::share(total(), options_.stage_ratio) ? 1 : options_.second_stage;
-    return factor * curve::cosine(curve::progress(step, warmup(), total()), options_.min_ratio);
+    return factor * curve::cosine(curve::progress(step, warmup(), total()), options_.floor);
   }
 
   double on_line(int64_t step) const {

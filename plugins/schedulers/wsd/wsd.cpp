@@ -9,7 +9,7 @@ namespace {
 struct WsdOptions {
   double warmup_ratio = 0.05;
   double decay_ratio = 0.1;
-  double min_ratio = 0.1;
+  double floor = 0.1;
 
   static void describe(OptionSet<WsdOptions>& o) {
     o.field("warmup_ratio", &WsdOptions::warmup_ratio)
@@ -20,7 +20,7 @@ struct WsdOptions {
         .range(0, 1)
         .original("--wsd-ratio")
         .doc("Share of the run, at its end, in which the learning rate falls on half a cosine.");
-    o.field("min_ratio", &WsdOptions::min_ratio)
+    o.field("floor", &WsdOptions::floor)
         .range(0, 1)
         .original("--min-lr-ratio")
         .doc("Learning rate at the end, as a share of the largest.");
@@ -42,7 +42,7 @@ class Wsd final : public curve::LearningRate {
   double after_warmup(int64_t step) const override {
     const int64_t decay = std::max<int64_t>(1, curve::share(total(), options_.decay_ratio));
     const int64_t begin = std::max(warmup(), total() - decay);
-    return curve::cosine(curve::progress(step, begin, total()), options_.min_ratio);
+    return curve::cosine(curve::progress(step, begin, total()), options_.floor);
   }
 
   const WsdOptions options_;

@@ -1,3 +1,5 @@
+#include "../../../plugins/quantizers/hestia/hestia_linear.hpp"
+
 #include <qtk/testing/config_error.hpp>
 #include <qtk/testing/memory_state.hpp>
 #include <qtk/testing/plugin_under_test.hpp>
@@ -9,7 +11,9 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace qtk::testing {
@@ -21,12 +25,14 @@ const std::map<std::string, std::string> kElsewhere = {
 QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
                                              .tested_elsewhere = kElsewhere,
                                              .knobs = {{"temperature", 0.3}, {"pressure", 0.7}}});
-QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
-                                             .options = "{codebook: int2, group_size: -1}",
-                                             .tested_elsewhere = {{"codebook", ""},
-                                                                  {"metrics_every", ""},
-                                                                  {"compat", "ternary only"}},
-                                             .in_features = 65});
+QTK_INSTANTIATE_CONTRACT(QuantizerContract,
+                         {.id = "hestia",
+                          .options = "{codebook: int2, group_size: -1}",
+                          .tested_elsewhere = {{"codebook", ""},
+                                               {"metrics_every", ""},
+                                               {"group_size", "no group divides 65 columns"},
+                                               {"compat", "ternary only"}},
+                          .in_features = 65});
 QTK_INSTANTIATE_CONTRACT(QuantizerContract, {.id = "hestia",
                                              .options = "{codebook: binary, group_size: 0}",
                                              .tested_elsewhere = {{"codebook", ""},
@@ -205,6 +211,60 @@ TEST(Hestia, ALatentWeightThatChangesBeforeBackwardIsAnError) {
   }
 
   EXPECT_THROW(loss.backward(), std::exception);
+}
+
+/// Keeps the figures that a plugin reports.
+class ContextWithMetrics final : public RunContext {
+ public:
+  at::Device device() const override { return at::kCPU; }
+  RandomStream random(std::string_view purpose, int64_t step,
+                      std::string_view site) const override {
+    return testing::cpu_context().random(purpose, step, site);
+  }
+  Logger& log() override { return testing::cpu_context().log(); }
+  void metric(std::string_view name, double value, int64_t step) override {
+    figures[{std::string(name), step}] = value;
+  }
+  int rank() const override { return 0; }
+  int world() const override { return 1; }
+  Collectives& collectives() override { return testing::cpu_context().collectives(); }
+
+  std::map<std::pair<std::string, int64_t>, double> figures;
+};
+
+TEST(Hestia, MeasuresCodesInTheStepsAskedFor) {
+  ContextWithMetrics context;
+  hestia::HestiaLinear layer(
+      {.codec = std::make_shared<hestia::HestiaCodec>(
+           hestia::CodecOptions{.levels = {-1, 0, 1}, .group_size = 8}),
+       .context = &context,
+       .metrics_every = 2},
+      site_of(1, 8),
+      {.weight = at::tensor({1.F, -1.F, 1.F, -1.F, 0.F, 0.F, 2.F, 2.F}).reshape({1, 8})});
+  const auto after = [&](int64_t step) {
+    const at::NoGradGuard no_grad;
+    layer.after_step({.step = step, .total_steps = 10});
+  };
+  const auto flip_first = [&] {
+    const at::NoGradGuard no_grad;
+    layer.trainable().front().leaf[0][0] = -1;
+  };
+
+  after(0);
+  EXPECT_TRUE(context.figures.empty());
+  after(1);
+  EXPECT_DOUBLE_EQ((context.figures.at({"zero_fraction", 1})), 0.25);
+  EXPECT_EQ((context.figures.at({"near_threshold", 1})), 0);
+  EXPECT_EQ((context.figures.at({"code_flip_rate", 1})), 0);
+
+  flip_first();
+  testing::MemoryState state;
+  layer.save(state);
+  layer.load(state);
+  after(3);
+  EXPECT_DOUBLE_EQ((context.figures.at({"code_flip_rate", 3})), 1.0 / 8);
+  after(5);
+  EXPECT_EQ((context.figures.at({"code_flip_rate", 5})), 0);
 }
 
 TEST(Hestia, RefusesWhatDoesNotFit) {

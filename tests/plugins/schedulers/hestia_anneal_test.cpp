@@ -272,7 +272,7 @@ TEST(HestiaAnneal, InitialTemperatureZeroIsTheOneClosestToTheIdentity) {
 
 TEST(HestiaAnneal, RatiosAndTemperaturesThatDoNotFitAreRefused) {
   EXPECT_CONFIG_ERROR("hestia_anneal", "{compress_ratio: 0.6, solid_ratio: 0.6}", "add up to 1.2");
-  EXPECT_CONFIG_ERROR("hestia_anneal", "{compress_ratio: 1.5}", "outside [0, 1]");
+  EXPECT_CONFIG_ERROR("hestia_anneal", "{compress_ratio: 1.5}", "outside [0.0, 1.0]");
   EXPECT_CONFIG_ERROR("hestia_anneal", "{min_temp: 0.4}", "is not below init_temp");
   EXPECT_CONFIG_ERROR("hestia_anneal", "{style: hessian}", "compat v0 only");
 }

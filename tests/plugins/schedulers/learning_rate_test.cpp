@@ -30,7 +30,7 @@ void expect_multipliers(const std::string& id, const std::string& options, const
 }
 
 TEST(LearningRate, WsdGivesThePublishedMultipliers) {
-  expect_multipliers("wsd", "{warmup_ratio: 0.05, decay_ratio: 0.1, min_ratio: 0.1}",
+  expect_multipliers("wsd", "{warmup_ratio: 0.05, decay_ratio: 0.1, floor: 0.1}",
                      {{0, 0},
                       {10, .2},
                       {25, .5},
@@ -47,7 +47,7 @@ TEST(LearningRate, WsdGivesThePublishedMultipliers) {
 }
 
 TEST(LearningRate, TwoStageGivesThePublishedMultipliers) {
-  expect_multipliers("two_stage", "{warmup_ratio: 0.05, stage_ratio: 0.5, min_ratio: 0.1}",
+  expect_multipliers("two_stage", "{warmup_ratio: 0.05, stage_ratio: 0.5, floor: 0.1}",
                      {{0, 0},
                       {25, .5},
                       {50, 1},
@@ -76,16 +76,16 @@ TEST(LearningRate, TwoStageOnALineGivesThePublishedMultipliersOfCustom) {
 TEST(LearningRate, OthersRiseToOneAndEndAtTheirFloor) {
   expect_multipliers("constant", "{warmup_ratio: 0.1}",
                      {{0, 0}, {50, .5}, {100, 1}, {999, 1}, {2000, 1}});
-  expect_multipliers("linear", "{warmup_ratio: 0.1, min_ratio: 0.2}",
+  expect_multipliers("linear", "{warmup_ratio: 0.1, floor: 0.2}",
                      {{50, .5}, {100, 1}, {550, .6}, {1000, .2}, {2000, .2}});
-  expect_multipliers("cosine", "{warmup_ratio: 0, min_ratio: 0.2}",
+  expect_multipliers("cosine", "{warmup_ratio: 0, floor: 0.2}",
                      {{0, 1}, {250, .882842712}, {500, .6}, {1000, .2}, {2000, .2}});
 }
 
 TEST(LearningRate, RatiosThatDoNotFitAreRefused) {
   EXPECT_CONFIG_ERROR("wsd", "{warmup_ratio: 0.6, decay_ratio: 0.6}", "add up to 1.2");
   EXPECT_CONFIG_ERROR("two_stage", "{warmup_ratio: 0.6}", "within the warmup");
-  EXPECT_CONFIG_ERROR("cosine", "{min_ratio: 1.5}", "outside [0, 1]");
+  EXPECT_CONFIG_ERROR("cosine", "{floor: 1.5}", "outside [0.0, 1.0]");
 }
 
 }  // namespace
