@@ -23,7 +23,11 @@ TEST_F(TrainTest, LeavesAModelThatTheLaterStagesRead) {
   const auto evaluation = json::parse(bytes_in(scratch_ / "run/eval/affine.json"));
   EXPECT_NEAR(evaluation["results"][0]["nll"].get<double>(), rows.back()["val_loss"].get<double>(),
               1e-5);
-  EXPECT_TRUE(fs::exists(scratch_ / "run/report.html"));
+  EXPECT_NE(bytes_in(scratch_ / "run/report.html").find("<section id=\"training\""),
+            std::string::npos);
+  const auto events = contents_of(scratch_ / "run/tensorboard/affine");
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_NE(events.begin()->second.find("val_loss"), std::string::npos);
   EXPECT_TRUE(fs::exists(scratch_ / "run/artifacts/affine/hf-dense-f32/config.json"));
   EXPECT_EQ(checkpoints(), std::vector<std::string>{"step-00000030"});
 }

@@ -2,7 +2,8 @@
 //
 //   config.yaml resolved.yaml command.txt env.json fingerprint.json status.json log.txt
 //   stages/<step>.json      one file per finished step: its seconds and the files it made
-//   artifacts/ eval/ report.html
+//   train/ artifacts/ eval/ report.html
+//   tensorboard/<variant>/  event files, one per process that trained
 //
 // Every file is written atomically. A finished step is skipped when the run is started again.
 #pragma once

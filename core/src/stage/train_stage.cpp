@@ -7,6 +7,7 @@
 #include "plugin/run_context.hpp"
 #include "stage/environment.hpp"
 #include "stage/export_model.hpp"
+#include "stage/live_scalars.hpp"
 #include "stage/model_options.hpp"
 #include "stage/packed_model.hpp"
 #include "stage/perplexity.hpp"
@@ -123,7 +124,9 @@ class VariantTraining {
     const auto& section = *run_.config.train;
     train::TrainingModel model(*decoder_, inputs_.teacher.get(), section);
     train::AdamW optimizer(model.optimized(optimizer_of(run_)), context_);
-    train::MetricLog metrics(run_.train_folder(variant_.name) / "metrics.jsonl");
+    LiveScalars scalars(run_.folder / "tensorboard" / variant_.name);
+    train::MetricLog metrics(run_.train_folder(variant_.name) / "metrics.jsonl",
+                             [&](const json& row) { scalars.add(row); });
     train::CheckpointStore checkpoints(run_.train_folder(variant_.name) / "checkpoints",
                                        section.keep);
     prepare_schedulers(model.sites());
