@@ -34,6 +34,22 @@ void CommandLine::show_help() const {
   throw HelpShown{};
 }
 
+std::string CommandLine::superfluous_word(std::span<const std::string> arguments) const {
+  const auto parsed =
+      po::command_line_parser({arguments.begin(), arguments.end()}).options(described_).run();
+  const auto words = po::collect_unrecognized(parsed.options, po::include_positional);
+  const auto allowed = static_cast<size_t>(positional_.max_total_count());
+  return allowed < words.size() ? words[allowed] : words.back();
+}
+
+int64_t CommandLine::count(const std::string& flag) const {
+  const int64_t value = integer(flag);
+  if (value < 0)
+    throw ConfigError("--" + flag + " is " + std::to_string(value) + ", expected 0 or more",
+                      "usage: " + usage_);
+  return value;
+}
+
 void CommandLine::parse(std::span<const std::string> arguments) {
   namespace style = po::command_line_style;
   try {
@@ -50,6 +66,9 @@ void CommandLine::parse(std::span<const std::string> arguments) {
     throw ConfigError(
         "unknown flag " + given + (nearest.empty() ? "" : "; did you mean " + nearest + "?"),
         "usage: " + usage_);
+  } catch (const po::too_many_positional_options_error&) {
+    throw ConfigError("'" + superfluous_word(arguments) + "' is one word too many",
+                      "usage: " + usage_);
   } catch (const po::error& error) {
     throw ConfigError(error.what(), "usage: " + usage_);
   }

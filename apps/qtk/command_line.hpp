@@ -30,11 +30,14 @@ class CommandLine {
   std::string text(const std::string& flag) const { return values_[flag].as<std::string>(); }
   std::vector<std::string> texts(const std::string& flag) const;
   int64_t integer(const std::string& flag) const { return values_[flag].as<int64_t>(); }
+  /// An integer that is not negative. @throws ConfigError
+  int64_t count(const std::string& flag) const;
   /// @throws ConfigError if the flag was not given
   std::string required(const std::string& flag) const;
 
  private:
   void show_help() const;
+  std::string superfluous_word(std::span<const std::string> arguments) const;
 
   std::string usage_, summary_, example_;
   boost::program_options::options_description described_{"Flags"};

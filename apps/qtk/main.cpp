@@ -8,6 +8,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <cstdio>
 #include <iostream>
 #include <new>
 #include <string_view>
@@ -29,6 +30,7 @@ constexpr Verb kVerbs[] = {
     {"import", "make a Hugging Face folder of a GGUF file", import},
     {"eval", "perplexity of a model on a text", evaluate},
     {"export", "write a model in another library's format", export_model},
+    {"tokenize", "make token shards of texts, for many training runs", tokenize},
     {"inspect", "tensors, sizes and token ids of a model", inspect},
     {"doctor", "what this machine and this installation offer", doctor},
     {"schema", "JSON Schema of the configuration, for editors", schema},
@@ -58,13 +60,25 @@ int dispatch(const std::vector<std::string>& words) {
   }
   std::vector<std::string> known;
   for (const Verb& verb : kVerbs) {
-    if (verb.name == words[0]) return verb.run(Arguments(words).subspan(1));
+    if (verb.name == words[0]) try {
+        return verb.run(Arguments(words).subspan(1));
+      } catch (const HelpShown&) {
+        return 0;
+      }
     if (!verb.summary.empty()) known.emplace_back(verb.name);
   }
   const std::string nearest = nearest_name(words[0], known);
   throw ConfigError("unknown verb '" + words[0] + "'" +
                         (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
                     "verbs: " + join(known));
+}
+
+/// What was printed must have arrived, or a script takes an empty file for a result.
+void require_output() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0)
+    throw IoError("cannot write to the standard output",
+                  "check where it goes; the disk may be full");
 }
 
 int report(std::string_view area, std::string_view sentence, std::string_view remedy,
@@ -81,9 +95,9 @@ int main(int count, char** words) {
   using qtk::ExitCode;
   using qtk::app::report;
   try {
-    return qtk::app::dispatch({words + 1, words + count});
-  } catch (const qtk::app::HelpShown&) {
-    return 0;
+    const int code = qtk::app::dispatch({words + 1, words + count});
+    qtk::app::require_output();
+    return code;
   } catch (const qtk::Error& error) {
     return report(error.area(), error.what(), error.remedy(), error.code());
   } catch (const std::bad_alloc&) {

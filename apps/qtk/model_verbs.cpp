@@ -31,7 +31,7 @@ std::unique_ptr<RunContext> prepare(const CommandLine& line) {
   std::vector<std::filesystem::path> paths;
   for (const auto& path : line.texts("plugin-path")) paths.emplace_back(path);
   plugin::registry().configure(plugin::default_load_options(paths));
-  if (line.integer("threads") > 0) at::set_num_threads(static_cast<int>(line.integer("threads")));
+  if (line.count("threads") > 0) at::set_num_threads(static_cast<int>(line.count("threads")));
   watch_interrupts();
   return std::make_unique<plugin::CoreRunContext>(
       plugin::RunContextInit{.device = open_device(line.text("device"))});
@@ -132,9 +132,9 @@ int evaluate(Arguments arguments) {
   const auto tokenizer = text::Tokenizer::load(folder);
   const auto plan = stage::plan_evaluation(tokenizer, text,
                                            {.protocol = stage::protocol_from(line.text("protocol")),
-                                            .ctx = line.integer("ctx"),
-                                            .windows = line.integer("windows"),
-                                            .batch_tokens = line.integer("batch-tokens")});
+                                            .ctx = line.count("ctx"),
+                                            .windows = line.count("windows"),
+                                            .batch_tokens = line.count("batch-tokens")});
   const model::LoadOptions load{.device = context->device()};
   stage::OpenModel base;
   stage::BaseStates states;
@@ -159,7 +159,8 @@ int export_model(Arguments arguments) {
       "qtk export --model runs/x/artifacts/w4/packed --use gguf --type Q4_0 --out w4.gguf");
   add_model_flags(line);
   line.flags()("use", po::value<std::string>(), "hf-dense, gguf or compressed-tensors")(
-      "type", po::value<std::string>()->default_value(""), "gguf: F16, Q8_0, Q4_0 or Q4_1")(
+      "type", po::value<std::string>()->default_value(""),
+      "gguf: F16, Q8_0, Q4_0, Q4_1; for ternary weights TQ1_0, TQ2_0, Q2_0")(
       "dtype", po::value<std::string>()->default_value(""),
       "hf-dense, and the rest of compressed-tensors: f32, f16, bf16")(
       "out", po::value<std::string>(), "folder, or file for gguf")(

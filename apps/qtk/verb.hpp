@@ -17,6 +17,7 @@ int import(Arguments arguments);
 int evaluate(Arguments arguments);
 int export_model(Arguments arguments);
 int inspect(Arguments arguments);
+int tokenize(Arguments arguments);
 int doctor(Arguments arguments);
 int schema(Arguments arguments);
 int probe_plugin(Arguments arguments);  // hidden: opens one plugin in a process of its own

@@ -246,5 +246,17 @@ TEST_F(BadInputTest, EvaluationsAndExports) {
   });
 }
 
+TEST_F(BadInputTest, ABrokenPluginThatShadowsABuiltInOneIsReported) {
+  write("plugins/libqtk_quantizer_affine.so",
+        file_content(Program::path().parent_path().parent_path() /
+                     "lib/qtk/plugins/quantizer/libqtk_quantizer_affine.so")
+            .substr(0, 20000));
+  const auto o =
+      qtk({"run",
+           write("c.yaml", inputs_.configuration("plugins: {path: [" + here("plugins") + "]}\n")),
+           "--out", here("r")});
+  expect_contains(o.err, {here("plugins/libqtk_quantizer_affine.so"), "truncated"});
+}
+
 }  // namespace
 }  // namespace qtk

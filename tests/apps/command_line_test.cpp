@@ -21,6 +21,7 @@ TEST_F(ProgramTest, EveryVerbExplainsItself) {
       {"export", "qtk export --model"},
       {"inspect", "qtk inspect --model"},
       {"doctor", "qtk doctor"},
+      {"tokenize", "qtk tokenize --model "},
       {"schema", "qtk schema >"}};
   const auto overview = qtk({"--help"});
   EXPECT_EQ(overview.code, 0);
@@ -217,6 +218,45 @@ TEST_F(ProgramTest, ExportWritesGguf) {
   const auto file = format::GgufFile::open(here("m.gguf"));
   EXPECT_EQ(file.info("token_embd.weight").type, &format::ggml_type("Q8_0"));
   EXPECT_EQ(found["bytes"], file.file_bytes());
+}
+
+TEST_F(ProgramTest, ResultsThatCannotBePrintedAreAnError) {
+  const auto outcome = qtk({"list", "--json"}, {.folder = ".", .out = "/dev/full"});
+
+  EXPECT_EQ(outcome.code, 74);
+  expect_contains(outcome.err, {"error[io]"});
+}
+
+TEST_F(ProgramTest, AnEvaluationThatCannotBePrintedIsAnError) {
+  const auto o = qtk(
+      {"eval", "--model", inputs_.text("model"), "--text", inputs_.text("text.txt"), "--ctx", "64"},
+      {.folder = ".", .out = "/dev/full"});
+  EXPECT_EQ(o.code, 74) << o.err;
+}
+
+TEST_F(ProgramTest, HelpThatCannotBePrintedIsAnError) {
+  const auto o = qtk({"eval", "--help"}, {.folder = ".", .out = "/dev/full"});
+  EXPECT_EQ(o.code, 74) << o.err;
+}
+
+TEST_F(ProgramTest, ShortTextNamesTheFile) {
+  const auto o = qtk({"eval", "--model", inputs_.text("model"), "--text", inputs_.text("text.txt"),
+                      "--ctx", "50000"});
+  expect_contains(o.err, {inputs_.text("text.txt")});
+}
+
+TEST_F(ProgramTest, NegativeNumbersAreRefused) {
+  for (const char* flag : {"--threads", "--windows", "--batch-tokens"}) {
+    const auto o = qtk({"eval", "--model", inputs_.text("model"), "--text",
+                        inputs_.text("text.txt"), "--ctx", "64", flag, "-3"});
+    EXPECT_EQ(o.code, 2) << flag << o.err;
+  }
+}
+
+TEST_F(ProgramTest, ASuperfluousWordIsNamed) {
+  const auto o = qtk({"run", inputs_.text("tiny.yaml"), "surplus"});
+  EXPECT_EQ(o.code, 2);
+  expect_contains(o.err, {"surplus"});
 }
 
 }  // namespace

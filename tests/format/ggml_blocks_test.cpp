@@ -1,5 +1,6 @@
 #include "format/ggml_blocks.hpp"
 
+#include "format/ggml_kernels.hpp"
 #include "format_fixtures.hpp"
 
 #include <ATen/ATen.h>
@@ -40,6 +41,62 @@ TEST_F(GgmlGolden, QuantizingGivesTheSameBytes) {
   for (const std::string name : kQuantized)
     expect_same_bits(quantize_blocks(ggml_type(name), input, name), file_.tensor(name + ".blocks"),
                      name);
+}
+
+TEST(GgmlTernary, BlocksAreThoseOfOtherImplementations) {
+  const auto file = SafetensorsFile::open(golden("ternary.safetensors"));
+  const auto input = file.tensor("input");
+  for (const std::string name : {"TQ1_0", "TQ2_0", "Q2_0"}) {
+    const auto blocks = file.tensor(name + ".blocks");
+
+    expect_same_bits(quantize_blocks(ggml_type(name), input, name), blocks, name);
+    expect_same_bits(dequantize_blocks(ggml_type(name), bytes_of(blocks), input.sizes(), name),
+                     file.tensor(name + ".values"), name);
+  }
+}
+
+TEST(GgmlTernary, EveryCodeInEveryPlaceComesBack) {
+  for (const std::string name : {"TQ1_0", "TQ2_0", "Q2_0"}) {
+    const auto& type = ggml_type(name);
+    const int64_t n = type.block_size;
+    for (const double level : {-1.0, 1.0}) {
+      auto x = at::eye(n) * level;                          // one weight at a time
+      const auto rest = at::ones({n, n}) - at::eye(n) * 2;  // and all the others
+      for (const auto& w : {x, rest}) {
+        const auto blocks = quantize_blocks(type, w, name);
+        EXPECT_TRUE(at::equal(dequantize_blocks(type, bytes_of(blocks), w.sizes(), name), w))
+            << name;
+      }
+    }
+  }
+}
+
+TEST(GgmlTernary, FourLevelsSurviveQ2_0OnEitherSide) {
+  const auto& type = ggml_type("Q2_0");
+  for (const double d : {0.25, -0.25}) {
+    const auto w = ((at::arange(128) * 7).remainder(4).to(at::kFloat) - 1).reshape({2, 64}) * d;
+
+    const auto blocks = quantize_blocks(type, w, "w");
+
+    EXPECT_TRUE(at::equal(dequantize_blocks(type, bytes_of(blocks), w.sizes(), "w"), w)) << d;
+  }
+}
+
+TEST(GgmlTernary, LevelStepFindsTheGridOrSaysThereIsNone) {
+  using kernels::level_step;
+  const auto step = [](std::vector<float> x, bool has_double) {
+    return level_step(x.data(), static_cast<int64_t>(x.size()), has_double);
+  };
+  EXPECT_EQ(step({0, -0.0f, 0}, false), 0.0f);
+  EXPECT_EQ(step({0.3f, 0, -0.3f}, false), 0.3f);
+  EXPECT_EQ(step({0.3f, -0.3f, 0.3f}, false), 0.3f);  // binary
+  EXPECT_EQ(step({0.3f, 0, std::nextafter(-0.3f, 0.0f)}, false), std::nullopt);
+  EXPECT_EQ(step({0.3f, 0, 0.6f}, false), std::nullopt);
+  EXPECT_EQ(step({0.3f, -0.3f, 0.6f}, true), 0.3f);
+  EXPECT_EQ(step({0.3f, -0.3f, -0.6f}, true), -0.3f);
+  EXPECT_EQ(step({0.3f, 0.6f, -0.6f}, true), std::nullopt);
+  EXPECT_EQ(step({0.3f, 0.9f}, true), std::nullopt);
+  EXPECT_EQ(step({0.3f, std::nanf("")}, true), std::nullopt);
 }
 
 TEST(GgmlBlocks, QuantizingIsWithinHalfAStep) {
@@ -104,8 +161,9 @@ TEST(GgmlBlocks, AcceptAnyFloatingDtypeAndLayout) {
 }
 
 TEST(GgmlBlocks, TinyScalesStayFinite) {
-  const auto x = at::full({1, 32}, 1e-42);  // 1 / d would be infinite
-  for (const std::string name : {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"}) {
+  const auto x = at::full({1, 256}, 1e-42);  // 1 / d would be infinite
+  for (const std::string name :
+       {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "TQ1_0", "TQ2_0", "Q2_0"}) {
     const auto& type = ggml_type(name);
 
     const auto values =
@@ -165,8 +223,10 @@ TEST(GgmlTypes, TheTableIsConsistent) {
     EXPECT_TRUE(type.dequantize != nullptr || type.quantize == nullptr) << type.name;
   }
   EXPECT_EQ(find_ggml_type(4), nullptr);
-  EXPECT_EQ(readable_ggml_types(), "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K, BF16");
-  EXPECT_EQ(writable_ggml_types(), "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, BF16");
+  EXPECT_EQ(readable_ggml_types(),
+            "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K, BF16, TQ1_0, TQ2_0, Q2_0");
+  EXPECT_EQ(writable_ggml_types(),
+            "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, BF16, TQ1_0, TQ2_0, Q2_0");
   EXPECT_DOUBLE_EQ(ggml_type("Q6_K").bpw(), 6.5625);
   EXPECT_DOUBLE_EQ(ggml_type("Q4_1").bpw(), 5.0);
 }

@@ -6,6 +6,8 @@
 dtypes.safetensors       every dtype, a scalar, an empty tensor (safetensors)
 sharded/                 two shards and their index (safetensors)
 blocks.safetensors       per ggml type: inputs, blocks and values by the package gguf; K types from random bytes
+ternary.safetensors      the same for TQ1_0 and TQ2_0; Q2_0 by a few lines of NumPy here, after block_q2_0, quantize_row_q2_0_ref and
+                         dequantize_row_q2_0 of llama.cpp (ggml-common.h, ggml-quants.c; pull request 24448), as gguf 0.19 has no Q2_0
 small.gguf               every metadata type, one tensor per ggml type (gguf.GGUFWriter); values in small_gguf.safetensors
 compressed.safetensors   grids packed by compressed_tensors' PackedQuantizationCompressor, and what it decompresses
 compressed_config.json   quantization_config that its QuantizationConfig accepts and gives back unchanged
@@ -103,6 +105,45 @@ def blocks(rng):
         tensors[f"{kind.name}.blocks"] = torch.from_numpy(encoded)
         tensors[f"{kind.name}.values"] = torch.from_numpy(gguf.dequantize(encoded, kind).copy())
     save_file(tensors, OUT / "blocks.safetensors")
+
+
+def q2_0_blocks(x):
+    """[rows, 64 * n] fp32 -> uint8 [rows, 18 * n]"""
+    groups = x.reshape(x.shape[0], -1, 64)
+    d = np.abs(groups).max(-1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        inverse = np.where(d == 0, np.float32(0), 1 / d)
+    codes = (gguf.quants.np_roundf(groups * inverse) + 1).astype(np.uint8).reshape(*groups.shape[:2], 16, 4)
+    packed = np.bitwise_or.reduce(codes << np.array([0, 2, 4, 6], dtype=np.uint8), axis=-1)
+    return np.concatenate([d.astype(np.float16).view(np.uint8), packed], axis=-1).reshape(x.shape[0], -1)
+
+
+def q2_0_values(encoded):
+    rows = encoded.reshape(encoded.shape[0], -1, 18)
+    d = np.ascontiguousarray(rows[..., :2]).view(np.float16).astype(np.float32)
+    codes = (rows[..., 2:, None] >> np.array([0, 2, 4, 6], dtype=np.uint8)) & 3
+    return ((codes.reshape(*rows.shape[:2], 64).astype(np.float32) - 1) * d).reshape(encoded.shape[0], -1)
+
+
+def ternary(rng):
+    """Inputs: ternary rows with scales that fp16 holds and that it rounds, and rows that are not ternary at all."""
+    levels = rng.integers(-1, 2, (10, 512)).astype(np.float32)
+    scales = np.exp(rng.uniform(-7, 2, (10, 1))).astype(np.float32)
+    scales[0] = 0.0625
+    levels[1, :256] = 0
+    scales[2] = 3e-6                                   # an fp16 denormal
+    x = np.concatenate([levels * scales, np.pad(hard_inputs(rng)[:6], ((0, 0), (0, 448)), mode="wrap")])
+    x[-1, :4] = [0.5, -0.5, 1, -1]                     # halves after scaling
+    x[-1, 4:] = 0
+    tensors = {"input": torch.from_numpy(x)}
+    for name, encode, decode in [
+            ("TQ1_0", lambda x: gguf.quantize(x, Type.TQ1_0), lambda b: gguf.dequantize(b, Type.TQ1_0)),
+            ("TQ2_0", lambda x: gguf.quantize(x, Type.TQ2_0), lambda b: gguf.dequantize(b, Type.TQ2_0)),
+            ("Q2_0", q2_0_blocks, q2_0_values)]:
+        encoded = encode(x)
+        tensors[f"{name}.blocks"] = torch.from_numpy(encoded.copy())
+        tensors[f"{name}.values"] = torch.from_numpy(decode(encoded).copy())
+    save_file(tensors, OUT / "ternary.safetensors")
 
 
 def small_gguf(rng):
@@ -214,6 +255,7 @@ if __name__ == "__main__":
     dtypes()
     sharded()
     blocks(np.random.default_rng(1))
+    ternary(np.random.default_rng(3))
     small_gguf(np.random.default_rng(2))
     compressed()
     compressed_config()

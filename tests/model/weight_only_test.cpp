@@ -100,6 +100,24 @@ TEST(WeightOnly, EveryWidthAndSignRebuildsTheSameBits) {
       }
 }
 
+TEST(WeightOnly, BinaryCodesTakeOneBitEach) {
+  class Signs final : public RowQuantizer {
+    Quantized quantize(const at::Tensor& w_OI) const override {
+      return {.codes = (w_OI >= 0).to(at::kByte), .scales = w_OI.abs().mean(1, true), .bits = 1};
+    }
+    at::Tensor dequantize(const Quantized& q) const override {
+      return (2 * q.codes.to(at::kFloat) - 1) * q.scales;
+    }
+  } quantizer;
+  const auto layer = quantizer.attach(kSite, init());
+
+  const PackedWeight packed = layer->pack();
+
+  EXPECT_EQ(packed.tensors.at("codes").sizes(), (std::vector<int64_t>{6, 2}));  // 10 bits a row
+  EXPECT_EQ(packed.storage_bits(), quantizer.storage_bits(kSite));
+  EXPECT_TRUE(at::equal(quantizer.unpack(kSite, packed, {})->weight(), layer->weight()));
+}
+
 TEST(WeightOnly, SignedCodeOutsideItsWidthIsRefused) {
   class TooWide final : public RowQuantizer {
     Quantized quantize(const at::Tensor& w_OI) const override {

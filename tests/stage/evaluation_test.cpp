@@ -305,7 +305,18 @@ TEST_F(EvaluationTest, SettingsWithoutSenseAreRefused) {
       expect_contains(sentence_of<ConfigError>([&] {
                         plan_evaluation(tokenizer, {{text_}}, {.protocol = protocol, .ctx = ctx});
                       }),
-                      {"ctx is " + std::to_string(ctx), "at least 2"});
+                      {"ctx is " + std::to_string(ctx), "at least"});
+  for (const int64_t ctx : {-3, 0, 1})
+    expect_contains(sentence_of<ConfigError>([&] {
+                      plan_evaluation(tokenizer, {{text_}},
+                                      {.protocol = Protocol::kWord, .ctx = ctx});
+                    }),
+                    {"ctx is " + std::to_string(ctx), "at least 2"});
+  expect_contains(sentence_of<ConfigError>([&] {
+                    plan_evaluation(tokenizer, {{text_}},
+                                    {.protocol = Protocol::kLlamaCpp, .ctx = 2});
+                  }),
+                  {"ctx is 2", "at least 3"});
   expect_contains(sentence_of<ConfigError>([&] { plan_evaluation(tokenizer, {}, {}); }),
                   {"no text to evaluate on", "--text"});
   expect_contains(sentence_of<ConfigError>([&] { protocol_from("ppl_tokn"); }),
@@ -319,6 +330,23 @@ TEST_F(EvaluationTest, AModelOfNanIsRefused) {
 
   expect_contains(sentence_of<Error>([&] { evaluated(scratch_ / "nan", {.ctx = 32}); }),
                   {"test: the model predicts NaN or infinity", "qtk inspect"});
+}
+
+TEST_F(EvaluationTest, ABaseOfAnotherVocabularyIsRefused) {
+  tiny::write_model(scratch_ / "wider", [](auto& config, auto& tensors) {
+    config["vocab_size"] = 310;
+    for (const auto* name : {"model.embed_tokens.weight", "lm_head.weight"})
+      tensors[name] = at::cat({tensors[name], at::ones({10, tiny::kHidden})});
+  });
+  const auto plan = plan_evaluation(text::Tokenizer::load(plain_), {{text_}}, {.ctx = 32});
+  const auto base = model::Decoder::load(scratch_ / "wider");
+  BaseStates states;
+  evaluate(*base, plan, "base", &states);
+
+  expect_contains(sentence_of<DataError>([&] {
+                    evaluate(*model::Decoder::load(plain_), plan, "w4", nullptr, &states);
+                  }),
+                  {"w4: the base model has 310 tokens, this one 300"});
 }
 
 }  // namespace

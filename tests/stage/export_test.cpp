@@ -116,6 +116,82 @@ TEST_F(ExportTest, GroupsOf32AtFourBitsSurviveQ4_1WithoutNewError) {
   EXPECT_LT(error.item<double>(), 2e-3);
 }
 
+/// Makes the tiny model's rows whole blocks of 256; `weight` is given every linear weight.
+void widen(tiny::json& config, tiny::Tensors& tensors,
+           const std::function<at::Tensor(const at::Tensor&)>& weight) {
+  config["intermediate_size"] = 256;
+  config["hidden_size"] = 256;
+  for (auto& [name, tensor] : tensors) {
+    const bool is_vector = tensor.dim() == 1, is_kv = name.find("k_proj") != std::string::npos ||
+                                                      name.find("v_proj") != std::string::npos;
+    const bool is_linear = name.find("_proj") != std::string::npos;
+    const int64_t rows = !is_linear ? tiny::kVocabulary : is_kv ? 128 : 256;
+    tensor = is_vector ? at::ones({256}) : at::randn({rows, 256}) * 0.2;
+    if (is_linear) tensor = weight(tensor);
+  }
+}
+
+TEST_F(ExportTest, TernaryWeightsSurviveTernaryTypesOfGguf) {
+  tiny::write_model(source_, [](auto& config, auto& tensors) {
+    widen(config, tensors, [](const at::Tensor& w) {
+      return (w * 5).round().clamp(-1, 1) * w.abs().mean(1, /*keepdim=*/true);
+    });
+  });
+  const auto opened = open(source_);
+  const DeployedTensors deployed(*opened.decoder);
+  for (const auto& [type, number] : {std::pair{"TQ1_0", 36}, {"TQ2_0", 37}, {"Q2_0", 41}}) {
+    SCOPED_TRACE(type);
+    const auto exported = write(opened, {.format = "gguf", .type = type});
+
+    const auto file = format::GgufFile::open(target_);
+    expect_contains(exported.check, {"re-read, 21 tensors equal; 14 weights with equal codes",
+                                     "scales within", "(f16)"});
+    EXPECT_EQ(file.metadata().integer("general.file_type"), number);
+    for (const auto& [gguf, hugging_face] :
+         {std::pair{"blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight"},
+          std::pair{"blk.0.attn_v.weight", "model.layers.0.self_attn.v_proj.weight"}}) {
+      const auto weight = deployed.tensor(hugging_face);
+      EXPECT_EQ(file.info(gguf).type, &format::ggml_type(type));
+      EXPECT_TRUE(at::allclose(file.dequantize(gguf), weight, /*rtol=*/std::exp2(-11), 0)) << gguf;
+    }
+    for (const char* rest : {"token_embd.weight", "output.weight"})
+      EXPECT_EQ(file.info(rest).type, &format::ggml_type("F16"));
+    EXPECT_EQ(file.info("output_norm.weight").type, &format::ggml_type("F32"));
+  }
+}
+
+TEST_F(ExportTest, FourLevelsOfAQuantizerSurviveQ2_0) {
+  tiny::write_model(source_, [](auto& config, auto& tensors) {
+    widen(config, tensors, [](const at::Tensor& w) { return w; });
+  });
+  const auto opened = packed("{bits: 2, group_size: 64, symmetric: true, scale_dtype: f16}");
+
+  const auto exported = write(opened, {.format = "gguf", .type = "Q2_0"});
+
+  const auto file = format::GgufFile::open(target_);
+  expect_contains(exported.check, {"14 weights with equal codes, scales exact"});
+  EXPECT_TRUE(
+      at::equal(file.dequantize("blk.0.ffn_up.weight"),
+                DeployedTensors(*opened.decoder).tensor("model.layers.0.mlp.up_proj.weight")));
+}
+
+TEST_F(ExportTest, WeightsThatTernaryTypesWouldChangeAreRefusedBeforeAnythingIsWritten) {
+  tiny::write_model(source_, [](auto& config, auto& tensors) {
+    widen(config, tensors, [](const at::Tensor& w) { return w; });
+  });
+  const auto dense = open(source_);
+  expect_contains(
+      sentence_of<ConfigError>([&] { write(dense, {.format = "gguf", .type = "TQ2_0"}); }),
+      {"model.layers.0.self_attn.q_proj in row 0, columns 0 to 255", "export a ternary variant"});
+  EXPECT_FALSE(fs::exists(target_));
+
+  const auto grouped = packed("{bits: 2, group_size: 64, symmetric: true}");
+  expect_contains(
+      sentence_of<ConfigError>([&] { write(grouped, {.format = "gguf", .type = "TQ2_0"}); }),
+      {"one scale for 256 weights", "has one for every 64", "use type: Q2_0"});
+  EXPECT_FALSE(fs::exists(target_));
+}
+
 TEST_F(ExportTest, RowsThatAreNoWholeBlocksFallBackToF16) {
   tiny::write_model(source_, [](auto& config, auto& tensors) {
     config["intermediate_size"] = 80;
@@ -219,6 +295,17 @@ TEST_F(ExportTest, Conv1dLayersAreRefusedByCompressedTensors) {
   expect_contains(
       sentence_of<ConfigError>([&] { write(open(packed_), {.format = "compressed-tensors"}); }),
       {"Conv1D", "gpt2", "hf-dense or gguf"});
+}
+
+TEST_F(ExportTest, AGgufFileIsNamedAfterItsFolderHoweverThatIsWritten) {
+  const auto opened = open(source_);
+
+  export_model(
+      *opened.decoder,
+      {.format = "gguf", .type = "F32", .source = source_ / "", .target = scratch_ / "named.gguf"});
+
+  EXPECT_EQ(format::GgufFile::open(scratch_ / "named.gguf").metadata().text("general.name"),
+            "source");
 }
 
 }  // namespace

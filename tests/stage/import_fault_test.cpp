@@ -158,5 +158,84 @@ TEST_F(ImportFaultTest, AFullDiskLeavesNoExport) {
   }
 }
 
+TEST_F(ImportFaultTest, WrongShapesAreRefused) {
+  const Content whole(whole_);
+  const std::vector<std::pair<std::string, std::function<void(Content&)>>> cases = {
+      {"ffn_down [64, 64]",
+       [](Content& c) {
+         c.tensors["blk.1.ffn_down.weight"] = at::ones({64, 64});
+       }},
+      {"q of 60 rows",
+       [](Content& c) {
+         c.tensors["blk.1.attn_q.weight"] = at::ones({60, 64});
+       }},
+      {"k of 3 dims",
+       [](Content& c) {
+         c.tensors["blk.1.attn_k.weight"] = at::ones({4, 8, 64});
+       }},
+      {"norm of 63", [](Content& c) { c.tensors["blk.1.attn_norm.weight"] = at::ones({63}); }},
+      {"embedding narrower",
+       [](Content& c) {
+         c.tensors["token_embd.weight"] = at::ones({300, 32});
+       }},
+      {"head_count_kv 3", [](Content& c) { c.set("llama.attention.head_count_kv", 3); }},
+      {"embedding_length 32", [](Content& c) { c.set("llama.embedding_length", 32); }},
+      {"key_length 7", [](Content& c) { c.set("llama.attention.key_length", 7); }},
+      {"kv 0", [](Content& c) { c.set("llama.attention.head_count_kv", 0); }},
+      {"ff 95", [](Content& c) { c.set("llama.feed_forward_length", 95); }},
+      {"context 0", [](Content& c) { c.set("llama.context_length", 0); }},
+      {"scalar type q", [](Content& c) { c.tensors["blk.1.attn_q.weight"] = at::ones({64}); }}};
+  for (const auto& [name, change] : cases) {
+    SCOPED_TRACE(name);
+    Content content = whole;
+    change(content);
+    content.write(faulty_);
+    const auto s = sentence_of<DataError>([&] { import_gguf(faulty_, folder_, at::kFloat); });
+    expect_contains(s, {"faulty.gguf"});
+    expect_no_model();
+  }
+}
+
+TEST_F(ImportFaultTest, SentencesNameTheFile) {
+  const Content whole(whole_);
+  for (const auto& change : std::vector<std::function<void(Content&)>>{
+           [](Content& c) { c.values["general.architecture"] = std::string("mamba"); },
+           [](Content& c) { c.values.erase("general.architecture"); },
+           [](Content& c) { c.set("llama.attention.head_count", 0); },
+           [](Content& c) { c.values.erase("llama.block_count"); },
+           [](Content& c) { c.set("llama.block_count", 1000000000); },
+           [](Content& c) { c.set("llama.block_count", 90000); },
+           [](Content& c) { c.tensors.erase("token_embd.weight"); },
+           [](Content& c) { c.values.erase("tokenizer.ggml.tokens"); },
+           [](Content& c) { c.values.erase("tokenizer.ggml.model"); },
+           [](Content& c) {
+             c.values["tokenizer.ggml.tokens"] = std::vector<std::string>{"a", "b"};
+           },
+           [](Content& c) { c.values["tokenizer.ggml.pre"] = std::string("weird"); },
+           [](Content& c) { c.set("tokenizer.ggml.bos_token_id", 5000); }}) {
+    Content content = whole;
+    change(content);
+    content.write(faulty_);
+    const auto s = sentence_of<DataError>([&] { import_gguf(faulty_, folder_, at::kFloat); });
+    expect_contains(s, {"faulty.gguf"});
+    expect_no_model();
+    EXPECT_TRUE(contents_of(folder_).empty()) << contents_of(folder_).begin()->first;
+  }
+}
+
+TEST_F(ImportFaultTest, AFailedImportLeavesAnOlderModelAlone) {
+  import_gguf(whole_, folder_, at::kFloat);
+  const auto before = contents_of(folder_);
+  Content content(whole_);
+  content.tensors.erase("blk.1.ffn_up.weight");
+  content.write(faulty_);
+  try {
+    import_gguf(faulty_, folder_, at::kFloat);
+  } catch (const DataError&) {
+  }
+  EXPECT_TRUE(contents_of(folder_) == before)
+      << contents_of(folder_).size() << " of " << before.size();
+}
+
 }  // namespace
 }  // namespace qtk::stage

@@ -81,6 +81,28 @@ TEST_F(PackedModelTest, StorageBitsAreTheBytesInTheFiles) {
   }
 }
 
+TEST_F(PackedModelTest, TwoBitCodesReadBackAsTheDeployedWeights) {
+  for (const char* options : {"{bits: 2, group_size: 32}", "{bits: 2, group_size: -1}",
+                              "{bits: 2, group_size: 0, symmetric: true}"}) {
+    const auto section = affine_section(options);
+    fs::remove_all(packed_);
+    quantize(section, packed_);
+    const OpenModel opened = open(packed_);
+    const auto dense = model::Decoder::load(source_);
+    const auto plan = plan_quantizers(section, dense->sites(), *context_);
+
+    for (const auto& site : dense->sites()) {
+      auto* quantizer = plan.quantizer_of(site.index);
+      if (quantizer == nullptr) continue;
+      const auto layer = quantizer->attach(site, {.weight = dense->dense_weight(site.index)});
+      EXPECT_TRUE(bits_equal(opened.decoder->attached(site.index)->weight(), layer->weight()))
+          << options << " " << site.name;
+      EXPECT_EQ(opened.decoder->attached(site.index)->pack().tensors.at("codes").sizes(),
+                (std::vector<int64_t>{site.out_features, site.in_features / 4}));
+    }
+  }
+}
+
 TEST_F(PackedModelTest, OutcomesHoldTheRelativeErrorOfEverySite) {
   const auto outcomes = quantize(affine_section("{bits: 3, group_size: 32}"), packed_);
   const OpenModel opened = open(packed_);
@@ -271,6 +293,49 @@ TEST_F(DamagedPackedModelTest, PackedTensorsThatDoNotFitAreRefused) {
     damage([&](auto&, auto& tensors) { change(tensors); });
     expect_contains(sentence_of<DataError>([&] { open(packed_); }), fragments);
   }
+}
+
+TEST_F(PackedModelTest, GroupsThatAreNoListAreRefused) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  for (const auto& groups : {tiny::json("all"), tiny::json(5), tiny::json::array({1}),
+                             tiny::json::array({tiny::json{{"options", 1}, {"sites", 3}}})}) {
+    config["quantization_config"]["groups"] = groups;
+    write_file_atomically(packed_ / "config.json", config.dump());
+    expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                    {"config.json", "quantization_config"});
+  }
+}
+
+TEST_F(PackedModelTest, ARenamedLayerIsNamed) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  config["quantization_config"]["groups"][0]["sites"][3] = "model.layers.7.mlp.up_proj";
+  write_file_atomically(packed_ / "config.json", config.dump());
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {"model.layers.7.mlp.up_proj", "does not have"});
+}
+
+TEST_F(PackedModelTest, OptionsInAPackedModelThatThePluginRefusesAreADataError) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  auto config = tiny::json::parse(bytes_in(packed_ / "config.json"));
+  config["quantization_config"]["groups"][0]["options"]["bits"] = 99;
+  write_file_atomically(packed_ / "config.json", config.dump());
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {(packed_ / "config.json").string(), "bits", "99"});
+}
+
+TEST_F(PackedModelTest, MissingPackedTensorsNameTheFolder) {
+  quantize(affine_section("{bits: 4, group_size: 32}"), packed_);
+  const auto stored = format::TensorFolder::open(packed_);
+  tiny::Tensors tensors;
+  for (const auto& info : stored.tensors()) tensors[info.name] = stored.tensor(info.name).clone();
+  tensors.erase("model.layers.1.mlp.up_proj.codes");
+  for (const auto& entry : fs::directory_iterator(packed_))
+    if (entry.path().filename().string().starts_with("model")) fs::remove(entry.path());
+  tiny::write_weights(packed_, tensors);
+  expect_contains(sentence_of<DataError>([&] { open(packed_); }),
+                  {packed_.string(), "model.layers.1.mlp.up_proj", "codes"});
 }
 
 }  // namespace

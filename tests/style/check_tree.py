@@ -11,8 +11,8 @@ import sys
 
 # A room includes only rooms to its left (and the SDK, qtk/*).
 ROOMS = ["base", "cuda", "config", "plugin", "format", "text", "model", "dist", "train", "stage", "report"]
-# Stages hand their results to the report through its one public header.
-PUBLIC = {("stage", "report/run_report.hpp")}
+# Stages hand their results to the report, and scalars to TensorBoard, through its two public headers.
+PUBLIC = {("stage", "report/run_report.hpp"), ("stage", "report/event_file.hpp")}
 SDK_BANNED = ["torch/", "ATen/ATen.h", "yaml-cpp", "spdlog", "nlohmann", "boost"]
 LIMITS = {".hpp": 350, ".cuh": 350, ".cpp": 800, ".cu": 800}
 METHODS = r"\b(hestia|fairy2i|pv_tuning|aqlm|tah_quant|tah|bitnet|int8_mixed|hutchpp)\b"

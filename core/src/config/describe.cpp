@@ -80,7 +80,11 @@ std::vector<Row> rows_of(const SectionTable& table) {
     rows.push_back(row_of(spec, table.is_required(spec.name)));
   for (const ChildSpec& child : table.children) {
     const bool is_list = child.shape == ChildSpec::Shape::kList;
-    rows.push_back({child.name, is_list ? "list of sections" : "section",
+    const bool is_map = child.shape == ChildSpec::Shape::kMap;
+    rows.push_back({child.name,
+                    is_list  ? "list of sections"
+                    : is_map ? "sections by name"
+                             : "section",
                     child.is_required ? "required" : "", "", "", child.doc, ""});
   }
   return rows;
@@ -90,7 +94,9 @@ void describe_section(const SectionTable& table, const std::string& path, std::s
   out += (path.empty() ? "top level" : path) + "\n" + align(rows_of(table));
   for (const ChildSpec& child : table.children) {
     if (!child.table) continue;
-    const std::string suffix = child.shape == ChildSpec::Shape::kList ? "[]" : "";
+    const std::string suffix = child.shape == ChildSpec::Shape::kList  ? "[]"
+                               : child.shape == ChildSpec::Shape::kMap ? ".<name>"
+                                                                       : "";
     out += "\n";
     describe_section(child.table(), child_path(path, child.name) + suffix, out);
   }

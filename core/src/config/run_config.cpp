@@ -87,12 +87,19 @@ RunConfig read_run_config(const Document& document, Diagnostics& diagnostics) {
 
 void check_files(const RunConfig& config, const Document& document, Diagnostics& diagnostics) {
   check_exists(config.model.path, "model.path", document.root, diagnostics);
+  if (config.data.train) {
+    check_exist(config.data.train->files, "data.train.files", document.root, diagnostics);
+    check_exist(config.data.train->shards, "data.train.shards", document.root, diagnostics);
+  }
   if (config.data.eval)
     check_exist(config.data.eval->files, "data.eval.files", document.root, diagnostics);
   if (config.data.calib)
     check_exist(config.data.calib->files, "data.calib.files", document.root, diagnostics);
   if (config.estimator)
     check_exists(config.estimator->file, "estimator.file", document.root, diagnostics);
+  if (config.scheduler)
+    check_exists(config.scheduler->sensitivity, "scheduler.sensitivity", document.root,
+                 diagnostics);
   check_exist(config.plugins.path, "plugins.path", document.root, diagnostics);
 }
 
@@ -105,12 +112,25 @@ std::vector<QuantizerVariant> quantizer_variants(const RunConfig& config) {
   return variants;
 }
 
+std::vector<std::string> result_names(const RunConfig& config) {
+  std::vector<std::string> names;
+  for (const QuantizerVariant& variant : quantizer_variants(config)) names.push_back(variant.name);
+  if (names.empty() && config.train) names.emplace_back("dense");
+  return names;
+}
+
 Node resolved_node(const RunConfig& config) {
   RunConfig resolved = config;
   resolved.model.path = absolute(resolved.model.path);
   make_absolute(resolved.plugins.path);
+  if (resolved.data.train) {
+    make_absolute(resolved.data.train->files);
+    make_absolute(resolved.data.train->shards);
+  }
   if (resolved.data.calib) make_absolute(resolved.data.calib->files);
   if (resolved.data.eval) make_absolute(resolved.data.eval->files);
+  if (resolved.scheduler)
+    resolved.scheduler->sensitivity = absolute(resolved.scheduler->sensitivity);
   if (resolved.estimator) resolved.estimator->file = absolute(resolved.estimator->file);
   return section_node(resolved);
 }

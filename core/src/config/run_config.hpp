@@ -6,6 +6,7 @@
 #include "config/document.hpp"
 #include "config/plugin_node.hpp"
 #include "config/section.hpp"
+#include "config/train_config.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -56,6 +57,7 @@ struct CalibData {
 };
 
 struct DataSection {
+  std::optional<TrainData> train;
   std::optional<CalibData> calib;
   std::optional<EvalData> eval;
   static void describe(OptionSet<DataSection>&) {}
@@ -145,6 +147,9 @@ struct RunConfig {
   std::optional<EstimatorSection> estimator;
   std::optional<QuantizerSection> quantizer;
   std::vector<VariantSection> variants;
+  std::optional<TrainSection> train;
+  std::optional<OptimizerSection> optimizer;
+  std::optional<SchedulerSection> scheduler;
   std::vector<ExportSection> exports;
   ReportSection report;
 
@@ -172,6 +177,10 @@ struct QuantizerVariant {
 /// replace the quantizer's. A variant with another `use:` inherits only targets and skip. Without
 /// variants: one, named after the quantizer. Empty if nothing is to be quantized.
 std::vector<QuantizerVariant> quantizer_variants(const RunConfig& config);
+
+/// Names of the models that the run makes: the quantizer's variants, or "dense" for training
+/// without a quantizer.
+std::vector<std::string> result_names(const RunConfig& config);
 
 /// The configuration with all defaults, relative paths of inputs made absolute. As YAML (to_yaml)
 /// it reproduces the run from any folder. Options of plugins are written as they stand in `config`;

@@ -66,6 +66,7 @@ void CalibData::describe(OptionSet<CalibData>& o) {
 void CalibData::sections(SectionSet<CalibData>& s) { s.require("files"); }
 
 void DataSection::sections(SectionSet<DataSection>& s) {
+  s.section("train", &DataSection::train).doc("Texts to train on.");
   s.section("calib", &DataSection::calib).doc("Texts of the calibration.");
   s.section("eval", &DataSection::eval).doc("Texts and protocol of the evaluation.");
 }
@@ -132,7 +133,8 @@ void VariantSection::sections(SectionSet<VariantSection>& s) {
 
 void ExportSection::describe(OptionSet<ExportSection>& o) {
   o.field("use", &ExportSection::use).one_of(kExportNames).doc("Format to write.");
-  o.field("type", &ExportSection::type).doc("GGUF type of the weights, for example Q4_0.");
+  o.field("type", &ExportSection::type)
+      .doc("GGUF type of the weights, for example Q4_0, or Q2_0 for ternary ones.");
   o.field("dtype", &ExportSection::dtype)
       .one_of({"", "f32", "bf16", "f16"})
       .doc("Type of weights that are written dense.");
@@ -177,6 +179,10 @@ void RunConfig::sections(SectionSet<RunConfig>& s) {
   s.section("estimator", &RunConfig::estimator).doc("How sensitive the loss is to each layer.");
   s.section("quantizer", &RunConfig::quantizer).doc("How weights are quantized.");
   s.list("variants", &RunConfig::variants).doc("Several settings of the quantizer in one run.");
+  s.section("train", &RunConfig::train).doc("How long and how to train.");
+  s.section("optimizer", &RunConfig::optimizer).doc("Settings of AdamW.");
+  s.section("scheduler", &RunConfig::scheduler)
+      .doc("What drives the quantizer's knobs while it trains.");
   s.list("export", &RunConfig::exports).doc("Formats to write the result in.");
   s.section("report", &RunConfig::report).doc("What the report holds.");
 }

@@ -56,6 +56,7 @@ class Rules {
     check_paths();
     check_stages();
     check_needs();
+    check_train();
     check_eval();
     check_calibration();
     if (config_.quantizer) check_quantizer(*config_.quantizer);
@@ -104,7 +105,14 @@ class Rules {
   /// A stage without its section fails; a section without its stage is a setting without effect.
   void check_needs() {
     need("calibrate", config_.estimator.has_value(), "estimator");
-    need("quantize", config_.quantizer.has_value() || !config_.variants.empty(), "quantizer");
+    const bool quantizes = config_.quantizer.has_value() || !config_.variants.empty();
+    if (!config_.has_stage("train")) need("quantize", quantizes, "quantizer");
+    need("train", config_.train.has_value(), "train");
+    if (config_.has_stage("train"))
+      need("train", config_.data.train.has_value(), "data.train");
+    else
+      for (const char* section : {"data.train", "optimizer", "scheduler"})
+        warn_if_unused("train", section);
     need("eval", config_.data.eval.has_value(), "data.eval");
     need("export", !config_.exports.empty(), "export");
     if (config_.has_stage("report") && !config_.report.html)
@@ -132,6 +140,67 @@ class Rules {
   bool is_broken(const std::string& section) const {
     const Node* node = find_path(root_, section.substr(0, section.find('.')));
     return node && !node->is_map() && !node->is_sequence();
+  }
+
+  void check_train() {
+    if (config_.has_stage("train") && config_.has_stage("quantize"))
+      fail("stages", "`train` packs the variants itself, so `quantize` would overwrite them",
+           "remove `quantize` from `stages`");
+    if (config_.data.train) check_train_data(*config_.data.train);
+    if (config_.optimizer) check_optimizer(*config_.optimizer);
+    if (!config_.train) return;
+    const TrainSection& train = *config_.train;
+    const int lengths = (train.tokens > 0) + (train.steps > 0) + (train.epochs > 0);
+    if (lengths != 1 && given("train"))
+      fail("train", "`train` has " + std::to_string(lengths) + " of tokens, steps and epochs",
+           "give exactly one of them, for example  steps: 1000");
+    if (train.global_batch % train.micro_batch != 0)
+      fail("train.micro_batch",
+           "`train.micro_batch` = " + std::to_string(train.micro_batch) +
+               " does not divide `train.global_batch` = " + std::to_string(train.global_batch),
+           "choose a divisor");
+    if (train.result == "best" && train.eval_every == 0)
+      fail("train.result", "`train.result: best` needs `train.eval_every`",
+           "set how often to evaluate, or remove the key");
+    if (config_.scheduler && config_.has_stage("train") && !config_.quantizer &&
+        config_.variants.empty())
+      fail("scheduler",
+           "`scheduler` has no effect: there is no quantizer whose knobs it could drive",
+           "add `quantizer`, or remove the section; learning rates: train.lr_schedule");
+    if (train.eval_every > 0 && !config_.data.eval)
+      fail("train.eval_every", "`train.eval_every` needs `data.eval`",
+           "add `data.eval`, or remove the key");
+  }
+
+  void check_train_data(const TrainData& data) {
+    refuse_empty_texts("data.train.files", data.files);
+    refuse_empty_texts("data.train.shards", data.shards);
+    if (data.files.empty() == data.shards.empty())
+      fail("data.train",
+           data.files.empty() ? "`data.train` has neither `files` nor `shards`"
+                              : "`data.train` has both `files` and `shards`",
+           "give one of them");
+    if (data.shards.empty()) return;
+    if (data.packing != "packed")
+      fail("data.train.packing", "token shards do not say where documents begin",
+           "use packing: packed, or give texts");
+    for (const char* key : {"format", "field"})
+      if (given(child_path("data.train", key)))
+        fail(child_path("data.train", key),
+             "`" + std::string(key) + "` has no effect on token shards", "remove the key");
+  }
+
+  void check_optimizer(const OptimizerSection& optimizer) {
+    check_betas("optimizer", optimizer.betas);
+    for (const auto& [name, group] : optimizer.groups)
+      if (!group.betas.empty())
+        check_betas(child_path(child_path("optimizer", "groups"), name), group.betas);
+  }
+
+  void check_betas(const std::string& path, const std::vector<double>& betas) {
+    if (betas.size() != 2 || std::ranges::any_of(betas, [](double b) { return b >= 1; }))
+      fail(child_path(path, "betas"), "`betas` must be two numbers in [0, 1)",
+           "for example  betas: [0.9, 0.95]");
   }
 
   void check_eval() {
@@ -258,9 +327,7 @@ class Rules {
   }
 
   void check_exported_variants(const ExportSection& target) {
-    std::vector<std::string> names;
-    for (const QuantizerVariant& variant : quantizer_variants(config_))
-      names.push_back(variant.name);
+    const std::vector<std::string> names = result_names(config_);
     const std::string path = child_path(target.path, "variants");
     refuse_repeats(path, target.variants);
     for (size_t i = 0; i < target.variants.size(); ++i) {
@@ -310,7 +377,9 @@ class Rules {
 std::vector<std::string> stages_with_a_section(const RunConfig& config) {
   std::vector<std::string> stages = {"import"};
   if (config.estimator) stages.emplace_back("calibrate");
-  if (config.quantizer || !config.variants.empty()) stages.emplace_back("quantize");
+  const bool quantizes = config.quantizer || !config.variants.empty();
+  if (config.train) stages.emplace_back("train");
+  if (quantizes && !config.train) stages.emplace_back("quantize");
   if (config.data.eval) stages.emplace_back("eval");
   if (!config.exports.empty()) stages.emplace_back("export");
   if (config.report.html) stages.emplace_back("report");

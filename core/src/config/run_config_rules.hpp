@@ -12,7 +12,7 @@ namespace qtk::config {
 
 /// In the order in which they run.
 inline constexpr std::initializer_list<const char*> kStageNames = {
-    "import", "calibrate", "quantize", "eval", "export", "report"};
+    "import", "calibrate", "train", "quantize", "eval", "export", "report"};
 inline constexpr std::initializer_list<const char*> kGranularities = {"tensor", "layer",
                                                                       "component"};
 inline constexpr std::initializer_list<const char*> kExportNames = {"hf-dense", "gguf",

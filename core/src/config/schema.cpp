@@ -119,6 +119,9 @@ Json child_schema(const ChildSpec& child, std::span<const PluginTable> plugins) 
     schema["type"] = "object";
   } else if (child.shape == ChildSpec::Shape::kSection) {
     schema.update(section_schema(child.table(), plugins));
+  } else if (child.shape == ChildSpec::Shape::kMap) {
+    schema["type"] = "object";
+    schema["additionalProperties"] = section_schema(child.table(), plugins);
   } else {
     schema["type"] = "array";
     schema["items"] = section_schema(child.table(), plugins);

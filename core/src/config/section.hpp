@@ -19,6 +19,7 @@
 #include <qtk/options/option_set.hpp>
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,6 +34,7 @@ struct ChildSpec {
   enum class Shape {
     kSection,
     kList,           // of sections
+    kMap,            // of sections, by names that the user chooses
     kPluginOptions,  // typed by the plugin that `use:` beside it names; core keeps the node
   };
 
@@ -132,6 +134,18 @@ std::vector<S> read_list(const Node& node, const std::string& path, Diagnostics&
   return sections;
 }
 
+template <class S>
+std::map<std::string, S> read_map(const Node& node, const std::string& path,
+                                  Diagnostics& diagnostics) {
+  std::map<std::string, S> sections;
+  if (!check_shape(node, NodeKind::kMap, path, diagnostics)) return sections;
+  for (size_t i = 0; i < node.items().size(); ++i) {
+    const std::string& name = node.keys()[i].text;
+    sections[name] = read_section<S>(&node.items()[i], child_path(path, name), diagnostics);
+  }
+  return sections;
+}
+
 }  // namespace detail
 
 template <class T>
@@ -182,6 +196,24 @@ class SectionSet {
       const bool is_absent =
           !sections || (std::is_same_v<M, std::vector<Section>> && sections->empty());
       return is_absent ? Node() : detail::list_node(*sections);
+    };
+    return ChildField(spec);
+  }
+
+  /// Sections by names that the user chooses.
+  template <class Section>
+  ChildField map(std::string name, std::map<std::string, Section> T::*member) {
+    ChildSpec& spec = add(std::move(name), ChildSpec::Shape::kMap);
+    spec.table = section_table<Section>;
+    spec.read = [member](void* parent, const Node& node, const std::string& path,
+                         Diagnostics& diagnostics) {
+      static_cast<T*>(parent)->*member = detail::read_map<Section>(node, path, diagnostics);
+    };
+    spec.write = [member](const void* parent) {
+      Node map = Node::map();
+      for (const auto& [key, section] : static_cast<const T*>(parent)->*member)
+        map.append({key, {}}, section_node(section));
+      return map.items().empty() ? Node() : map;
     };
     return ChildField(spec);
   }

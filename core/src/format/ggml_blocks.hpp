@@ -95,6 +95,41 @@ struct BlockQ6_K {
 };
 static_assert(sizeof(BlockQ6_K) == 210);
 
+/// 1.6875 bpw, five codes 0, 1, 2 a byte in base 3
+///   | 48 bytes q | 4 bytes h | d d |
+///
+///   q byte i < 32     weights i, 32 + i, ..., 128 + i
+///   q byte 32 + i     weights 160 + i, 176 + i, ..., 224 + i    (i < 16)
+///   h byte i          weights 240 + i, 244 + i, 248 + i, 252 + i, and a digit 0
+///
+///   A byte is ceil(256 * n / 243) with n = 81 c0 + 27 c1 + 9 c2 + 3 c3 + c4.
+///   w[i] = (c[i] - 1) * d
+struct BlockTQ1_0 {
+  uint8_t q[48];
+  uint8_t h[4];
+  uint16_t d;
+};
+static_assert(sizeof(BlockTQ1_0) == 54);
+
+/// 2.0625 bpw
+///   | 64 bytes q | d d |     bits 2k, 2k + 1 of byte 32 * half + i: weight 128 * half + 32 k + i
+///   w[i] = (q[i] - 1) * d
+struct BlockTQ2_0 {
+  uint8_t q[64];
+  uint16_t d;
+};
+static_assert(sizeof(BlockTQ2_0) == 66);
+
+/// 2.25 bpw, id 42 in llama.cpp since pull request 24448. Files of a fork have blocks of 128 under
+/// the same id; nothing in them tells the two apart but their size.
+///   | d d | q3 q2 q1 q0 | q7 q6 q5 q4 | ... |     two bits each, the first weight lowest
+///   w[i] = (q[i] - 1) * d
+struct BlockQ2_0 {
+  uint16_t d;
+  uint8_t q[16];
+};
+static_assert(sizeof(BlockQ2_0) == 18);
+
 /// One row of the table of types. A type that qtk only knows by size has neither function.
 struct GgmlType {
   uint32_t id = 0;  // in GGUF files

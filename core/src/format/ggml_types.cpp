@@ -20,7 +20,7 @@ namespace {
 
 using namespace kernels;
 
-// A new type is one row here, its block above and its loops in the two files of kernels. Rows
+// A new type is one row here, its block above and its loops in a file of kernels. Rows
 // without functions let a file that holds such tensors be opened and listed.
 constexpr std::array kTypes = {
     GgmlType{0, "F32", 1, 4, dequantize_f32, quantize_f32, 3.4028234e38f},
@@ -52,11 +52,12 @@ constexpr std::array kTypes = {
     GgmlType{28, "F64", 1, 8},
     GgmlType{29, "IQ1_M", 256, 56},
     GgmlType{30, "BF16", 1, 2, dequantize_bf16, quantize_bf16, 3.3895314e38f},
-    GgmlType{34, "TQ1_0", 256, 54},
-    GgmlType{35, "TQ2_0", 256, 66},
+    GgmlType{34, "TQ1_0", 256, sizeof(BlockTQ1_0), dequantize_tq1_0, quantize_tq1_0},
+    GgmlType{35, "TQ2_0", 256, sizeof(BlockTQ2_0), dequantize_tq2_0, quantize_tq2_0},
     GgmlType{39, "MXFP4", 32, 17},
     GgmlType{40, "NVFP4", 64, 36},
     GgmlType{41, "Q1_0", 128, 18},
+    GgmlType{42, "Q2_0", 64, sizeof(BlockQ2_0), dequantize_q2_0, quantize_q2_0},
 };
 
 constexpr int64_t kWeightsPerTask = 1 << 16;

@@ -27,17 +27,21 @@ std::string dumped(const nlohmann::json& value) {
 
 ConfigFields ConfigFields::read(const std::filesystem::path& file) {
   const std::string text = read_text_file(file, kLargestConfig);
-  auto parsed = std::make_shared<nlohmann::json>();
+  nlohmann::json parsed;
   try {
-    *parsed = nlohmann::json::parse(text);
+    parsed = nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
     throw DataError(file.string() + " is not JSON: " + shortened(error.what()),
                     "fetch the model folder again");
   }
-  if (!parsed->is_object())
-    throw DataError(file.string() + " holds " + dumped(*parsed) + ", expected a JSON object",
+  return of(parsed, file);
+}
+
+ConfigFields ConfigFields::of(const nlohmann::json& object, const std::filesystem::path& file) {
+  if (!object.is_object())
+    throw DataError(file.string() + " holds " + dumped(object) + ", expected a JSON object",
                     "fetch the model folder again");
-  return {file, "", std::move(parsed)};
+  return {file, "", std::make_shared<const nlohmann::json>(object)};
 }
 
 ConfigFields::ConfigFields(std::filesystem::path file, std::string prefix,

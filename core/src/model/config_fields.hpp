@@ -26,6 +26,10 @@ class ConfigFields {
   /// @throws DataError if the file is missing, not JSON or not an object
   static ConfigFields read(const std::filesystem::path& file);
 
+  /// Of an object that was made elsewhere; `file` is what errors name. @throws DataError if it is
+  /// none
+  static ConfigFields of(const nlohmann::json& object, const std::filesystem::path& file);
+
   /// Present and not null.
   bool has(std::string_view field) const;
   /// Present, be it as null.

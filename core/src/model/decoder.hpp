@@ -28,6 +28,9 @@ struct LoadOptions {
   /// Weights are kept in this dtype; undefined keeps the file's, mapped and shared on the CPU. The
   /// CPU computes in fp32 and widens a weight where it is used.
   std::optional<at::ScalarType> dtype;
+  /// Type of the forward pass if it is not to be the default below: bf16 with weights of fp32 is
+  /// what training on a GPU wants. Weights are rounded where they are used.
+  std::optional<at::ScalarType> compute_dtype;
   /// Weights in memory of our own even where nothing converts them, so that an optimizer may write
   /// into them.
   bool is_writable = false;

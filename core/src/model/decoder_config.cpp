@@ -8,6 +8,8 @@
 
 #include <qtk/runtime/error.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace qtk::model {
@@ -133,15 +135,7 @@ void read_dtype(const ConfigFields& fields, DecoderConfig& config) {
   config.dtype = found->second;
 }
 
-}  // namespace
-
-std::optional<int64_t> DecoderConfig::window_of(int64_t layer) const {
-  const bool slides = layer_slides.empty() || layer_slides.at(static_cast<size_t>(layer));
-  return slides ? sliding_window : std::nullopt;
-}
-
-DecoderConfig read_decoder_config(const std::filesystem::path& folder) {
-  const auto fields = ConfigFields::read(folder / "config.json");
+DecoderConfig config_of(const ConfigFields& fields) {
   const Family& family = family_of(fields);
   DecoderConfig config;
   config.model_type = family.model_type;
@@ -157,6 +151,22 @@ DecoderConfig read_decoder_config(const std::filesystem::path& folder) {
   if (const auto quantization = fields.object("quantization_config"))
     config.quantization_method = quantization->text("quant_method").value_or("unnamed");
   return config;
+}
+
+}  // namespace
+
+std::optional<int64_t> DecoderConfig::window_of(int64_t layer) const {
+  const bool slides = layer_slides.empty() || layer_slides.at(static_cast<size_t>(layer));
+  return slides ? sliding_window : std::nullopt;
+}
+
+DecoderConfig read_decoder_config(const std::filesystem::path& folder) {
+  return config_of(ConfigFields::read(folder / "config.json"));
+}
+
+DecoderConfig read_decoder_config(const nlohmann::json& content,
+                                  const std::filesystem::path& file) {
+  return config_of(ConfigFields::of(content, file));
 }
 
 }  // namespace qtk::model

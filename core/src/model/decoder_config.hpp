@@ -2,6 +2,7 @@
 #pragma once
 
 #include <c10/core/ScalarType.h>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -51,5 +52,7 @@ struct DecoderConfig {
 /// @throws DataError naming the file and the field that is missing, ill-typed or unsupported (an
 /// unknown model_type lists the known ones)
 DecoderConfig read_decoder_config(const std::filesystem::path& folder);
+/// The same from the content of a config.json; errors name `file`.
+DecoderConfig read_decoder_config(const nlohmann::json& content, const std::filesystem::path& file);
 
 }  // namespace qtk::model

@@ -104,14 +104,15 @@ at::Tensor with_residual(const at::Tensor& x, at::Tensor y, const LinearGroup& m
 }  // namespace
 
 DecoderModel::DecoderModel(const Family& family, DecoderConfig config,
-                           const std::map<std::string, at::Tensor>& weights)
+                           const std::map<std::string, at::Tensor>& weights,
+                           std::optional<at::ScalarType> compute_dtype)
     : family_(family), config_(std::move(config)), sites_(linear_sites(family_, config_)) {
   const Assembler assembler(family_, config_, weights);
   for (const auto& slot : tensor_layout(family_, config_))
     if (auto tensor = assembler.optional(slot.name); tensor.defined())
       parameters_.push_back({slot.name, tensor});
   embedding_ = assembler.optional(base_part_name(family_, family_.embedding) + ".weight");
-  compute_dtype_ = compute_dtype_of(embedding_);
+  compute_dtype_ = compute_dtype.value_or(compute_dtype_of(embedding_));
   if (family_.position == PositionKind::kLearned)
     position_table_ =
         assembler.optional(base_part_name(family_, family_.position_table) + ".weight");
@@ -137,10 +138,15 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
                         ": 'quantization_config' says that the weights are packed by " +
                         config.quantization_method + ", expected dense weights",
                     "use the model in its dense form, or import it first");
+  if (options.compute_dtype && options.device.is_cpu() &&
+      at::isReducedFloatingType(*options.compute_dtype))
+    throw ConfigError(std::string("the CPU computes in fp32, not in ") +
+                          c10::toString(*options.compute_dtype),
+                      "use fp32, or a GPU");
   const Family& family = *find_family(config.model_type);
   const auto tensors = format::TensorFolder::open(folder);
   const auto weights = load_weights(tensors, family, config, options);
-  return std::make_unique<DecoderModel>(family, std::move(config), weights);
+  return std::make_unique<DecoderModel>(family, std::move(config), weights, options.compute_dtype);
 }
 
 at::Tensor DecoderModel::embed(const at::Tensor& ids) {

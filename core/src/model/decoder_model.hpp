@@ -25,7 +25,8 @@ class DecoderModel final : public Decoder {
  public:
   /// @param weights  one tensor per slot of tensor_layout(), checked
   DecoderModel(const Family& family, DecoderConfig config,
-               const std::map<std::string, at::Tensor>& weights);
+               const std::map<std::string, at::Tensor>& weights,
+               std::optional<at::ScalarType> compute_dtype = {});
 
   const DecoderConfig& config() const override { return config_; }
   const Family& family() const override { return family_; }

@@ -39,6 +39,10 @@ FoundPlugin plugin_of_file(std::string_view kind, const std::filesystem::path& f
   return {canonical, {canonical, "path"}, std::move(manifest), {}};
 }
 
+std::string file_name(std::string_view kind, std::string_view id) {
+  return "libqtk_" + std::string(kind) + "_" + std::string(id) + ".so";
+}
+
 /// Empty if the handshake allows the plugin.
 std::string incompatibility(const FoundPlugin& plugin) {
   const Handshake handshake = compare(this_host(), *plugin.manifest);
@@ -115,11 +119,21 @@ FoundPlugin Registry::choose(std::string_view kind, std::string_view id) {
   if (plugin == found_.end()) refuse_unknown(kind, id);
   if (const FoundPlugin* other = duplicate_of(*plugin))
     throw PluginError(duplicate_text(*other, *plugin), "remove one of the two files");
+  warn_of_skipped(*plugin);
   return *plugin;
 }
 
+void Registry::warn_of_skipped(const FoundPlugin& chosen) const {
+  const std::string file = file_name(chosen.manifest->kind, chosen.manifest->name);
+  for (const FoundPlugin& plugin : found_) {
+    if (plugin.root.path == chosen.root.path) return;
+    if (!plugin.manifest && plugin.file.filename() == file)
+      core_log().warn(plugin.problem + "; " + chosen.file.string() + " is used instead");
+  }
+}
+
 void Registry::refuse_unknown(std::string_view kind, std::string_view id) const {
-  const std::string file = "libqtk_" + std::string(kind) + "_" + std::string(id) + ".so";
+  const std::string file = file_name(kind, id);
   std::vector<std::string> known;
   std::string hint;
   for (const FoundPlugin& plugin : found_) {

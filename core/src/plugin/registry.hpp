@@ -93,6 +93,8 @@ class Registry {
   const FoundPlugin& first_of_its_name(const FoundPlugin& plugin) const;
   /// Another file of the same kind and name in the same root, or null.
   const FoundPlugin* duplicate_of(const FoundPlugin& plugin) const;
+  /// Says that a damaged file stands before the chosen one in the search path.
+  void warn_of_skipped(const FoundPlugin& chosen) const;
   [[noreturn]] void refuse_unknown(std::string_view kind, std::string_view id) const;
   const PluginLibrary& open(const FoundPlugin& plugin);
   /// @throws PluginError if the plugin has GPU code, but none for the run's device

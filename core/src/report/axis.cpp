@@ -73,6 +73,13 @@ Axis Axis::around(const std::vector<double>& values, AxisLayout layout) {
   return axis;
 }
 
+Axis Axis::linear(double low, double high, int num_ticks) {
+  const double air = high > low ? 0 : std::max(1e-3 * std::abs(low), 1e-12);
+  Axis axis;
+  axis.set_linear(low - air, std::max(high, low) + air, num_ticks);
+  return axis;
+}
+
 void Axis::set_linear(double low, double high, int num_ticks) {
   low_ = low;
   high_ = high;

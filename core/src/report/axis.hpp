@@ -23,6 +23,9 @@ class Axis {
   /// which the caller must say.
   static Axis around(const std::vector<double>& values, AxisLayout layout);
 
+  /// From `low` to `high` exactly, linear; a little of it where the two are equal.
+  static Axis linear(double low, double high, int num_ticks);
+
   bool is_log() const { return is_log_; }
   double low() const { return low_; }
   double high() const { return high_; }

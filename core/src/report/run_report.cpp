@@ -43,8 +43,8 @@ std::string html(const RunReport& report) {
   const auto main =
       element("main", {},
               page_header(report) + summary_section(report) + tradeoff_section(report) +
-                  layer_section(report) + files_section(report) + stages_section(report) +
-                  provenance_section(report));
+                  training_section(report) + sensitivity_section(report) + layer_section(report) +
+                  files_section(report) + stages_section(report) + provenance_section(report));
   const auto page = element("html", {{"lang", "en"}}, head(report) + element("body", {}, main));
   return "<!DOCTYPE html>\n" + page.str() + "\n";
 }

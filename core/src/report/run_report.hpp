@@ -40,6 +40,27 @@ struct ExportedFile {
   std::string check;  // "re-read, 211 tensors" or why it was not checked
 };
 
+/// One figure of training over the optimizer's steps. Values that are not finite leave a gap.
+struct MetricSeries {
+  std::string name;                               // "loss", "temperature/mean": as in metrics.jsonl
+  std::vector<std::pair<double, double>> points;  // step, value; steps ascending
+};
+
+/// How much a layer's error matters, as an estimator measured it.
+struct SiteSensitivity {
+  std::string site;
+  int block = -1;  // -1: outside the blocks
+  std::string role;
+  double value = 0;           // NaN: could not be measured
+  double standard_error = 0;  // NaN or 0: unknown
+};
+
+struct Sensitivity {
+  std::string quantity;   // "trace of the Hessian"
+  std::string estimator;  // plugin id
+  std::vector<SiteSensitivity> sites;
+};
+
 /// The base model (first) or one variant of it.
 struct ModelResult {
   std::string name;          // "base", "w4"
@@ -52,6 +73,7 @@ struct ModelResult {
   double tokens_per_second = 0;        // evaluation forward; 0: not measured
   std::vector<SiteError> sites;
   std::vector<ExportedFile> files;
+  std::vector<MetricSeries> metrics;  // of its training; empty if it was not trained
 };
 
 struct RunReport {
@@ -65,6 +87,7 @@ struct RunReport {
   std::string configuration;  // resolved YAML
   std::vector<std::pair<std::string, double>> stage_seconds;
   std::vector<ModelResult> models;  // base first
+  std::optional<Sensitivity> sensitivity;
   /// Of tokens_per_second: "H100, batch 8 x 512, fp32". If empty, `machine` is named.
   std::string speed_protocol;
   /// Relative increase of perplexity that still counts as close to the base model.

@@ -26,6 +26,10 @@ Markup size_in_units(int64_t bytes, const ByteUnit& unit);
 Markup summary_section(const RunReport& report);
 /// Perplexity and divergence against size.
 Markup tradeoff_section(const RunReport& report);
+/// Curves of training; nothing if no model was trained.
+Markup training_section(const RunReport& report);
+/// Sensitivity of every layer; nothing if none was measured.
+Markup sensitivity_section(const RunReport& report);
 /// Error of every quantized layer, one group of charts a variant.
 Markup layer_section(const RunReport& report);
 Markup files_section(const RunReport& report);

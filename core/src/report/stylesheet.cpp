@@ -72,7 +72,9 @@ text{fill:var(--ink);font-size:12px}
 .title{fill:var(--soft);font-size:12.5px}
 .point{font-size:13px;font-weight:600;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 .panel .tick{font-size:12px}.role{font-size:13.5px;font-weight:600}
-path{fill:none}
+path,polyline{fill:none}
+.curve{stroke:var(--c);stroke-width:1.6;stroke-linejoin:round}.curve:hover{stroke-width:2.6}
+.d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 2.5}.d3{stroke-dasharray:9 3 2 3}
 .grid{stroke:var(--rule);stroke-width:.7}.axis{stroke:var(--soft);stroke-width:1}
 .band{fill:var(--band)}.reference{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:5 4}
 .front{stroke:var(--soft);stroke-width:1.2;opacity:.6}.leader{stroke:var(--soft);stroke-width:.8}

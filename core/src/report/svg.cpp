@@ -86,6 +86,15 @@ void Drawing::path(const std::string& data, std::string_view css) {
   add(empty_element("path", {{"class", std::string(css)}, {"d", data}}));
 }
 
+void Drawing::polyline(const std::vector<Point>& points, std::string_view css,
+                       std::string_view tooltip) {
+  std::string listed;
+  for (const auto& point : points)
+    listed += (listed.empty() ? "" : " ") + coordinate(point.x) + "," + coordinate(point.y);
+  add(element("polyline", {{"class", std::string(css)}, {"points", listed}},
+              element("title", {}, tooltip)));
+}
+
 void Drawing::rectangle(const Box& box, std::string_view css) {
   add(empty_element("rect", {{"class", std::string(css)},
                              {"x", coordinate(box.left)},

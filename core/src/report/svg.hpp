@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qtk::report {
 
@@ -39,6 +40,8 @@ class Drawing {
 
   void line(Point from, Point to, std::string_view css);
   void path(const std::string& data, std::string_view css);
+  /// <polyline> through `points`.
+  void polyline(const std::vector<Point>& points, std::string_view css, std::string_view tooltip);
   void rectangle(const Box& box, std::string_view css);
   void label(Point at, Anchor anchor, std::string_view content, std::string_view css);
   /// A bar from `box.bottom` up to `box.top` with a tooltip that answers over the whole height from

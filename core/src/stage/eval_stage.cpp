@@ -92,11 +92,10 @@ class BaseModel {
 json evaluate_variant(Run& run, const std::string& name, const std::vector<EvaluationPlan>& plans,
                       const BaseStates* base) {
   const auto opened = open_model(run.packed_folder(name), load_options(run), *run.context);
-  json record = {{"name", name},
-                 {"tensor_bytes", opened.tensor_bytes},
-                 {"bits_per_weight", static_cast<double>(opened.packed_bits) /
-                                         static_cast<double>(opened.packed_weights)},
-                 {"results", json::array()}};
+  json record = {{"name", name}, {"tensor_bytes", opened.tensor_bytes}, {"results", json::array()}};
+  if (opened.packed_weights > 0)  // else it is dense
+    record["bits_per_weight"] =
+        static_cast<double>(opened.packed_bits) / static_cast<double>(opened.packed_weights);
   for (size_t i = 0; i < plans.size(); ++i) {
     const auto evaluation =
         evaluate(*opened.decoder, plans[i], "eval " + name, nullptr, i == 0 ? base : nullptr);
@@ -126,7 +125,7 @@ void as_step(Run& run, const std::string& name, Body&& body) {
 }  // namespace
 
 void eval_stage(Run& run) {
-  const auto variants = config::quantizer_variants(run.config);
+  const auto variants = config::result_names(run.config);
   const bool compares = run.config.data.eval->compare && !variants.empty();
   const auto plans = plans_of(run);
   BaseModel base(run, plans);
@@ -135,8 +134,8 @@ void eval_stage(Run& run) {
     return {{"name", "base"}, {"tensor_bytes", base.tensor_bytes()}, {"results", results}};
   });
   for (const auto& variant : variants)
-    as_step(run, variant.name, [&] {
-      return evaluate_variant(run, variant.name, plans, compares ? &base.states() : nullptr);
+    as_step(run, variant, [&] {
+      return evaluate_variant(run, variant, plans, compares ? &base.states() : nullptr);
     });
 }
 

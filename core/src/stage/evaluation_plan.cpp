@@ -25,6 +25,12 @@ const std::vector<ProtocolName>& protocol_names() {
   return names;
 }
 
+std::string names_of(const EvaluationText& text) {
+  std::vector<std::string> names;
+  for (const auto& file : text.files) names.push_back(file.string());
+  return join(names);
+}
+
 std::vector<std::string> documents_of(const EvaluationText& text) {
   const auto format =
       text.format == "text" ? text::CorpusFormat::kPlain : text::corpus_format(text.format);
@@ -51,12 +57,20 @@ void add_batch(EvaluationPlan& plan, at::Tensor inputs, at::Tensor targets) {
   plan.batches.push_back({std::move(inputs), std::move(targets)});
 }
 
-text::TokenWindows windows_of(const std::vector<int32_t>& ids, const EvaluationSettings& settings) {
-  if (settings.ctx < 2)
-    throw ConfigError("ctx is " + std::to_string(settings.ctx) + ", expected at least 2");
+/// Each protocol must have something to predict in a window.
+void check_ctx(const EvaluationSettings& settings) {
+  const int64_t least = settings.protocol == Protocol::kLlamaCpp ? 3 : 2;
+  if (settings.ctx < least)
+    throw ConfigError(
+        "ctx is " + std::to_string(settings.ctx) + ", expected at least " + std::to_string(least),
+        "give a longer window");
+}
+
+text::TokenWindows windows_of(const std::vector<int32_t>& ids, const EvaluationText& text,
+                              const EvaluationSettings& settings) {
   text::TokenWindows windows(text::id_tensor(ids), settings.ctx);
   if (windows.count() == 0)
-    throw DataError("the text has " + std::to_string(ids.size()) +
+    throw DataError(names_of(text) + ": the text has " + std::to_string(ids.size()) +
                         " tokens, fewer than one window of " + std::to_string(settings.ctx),
                     "give a longer text or a smaller ctx");
   return windows;
@@ -70,7 +84,7 @@ int64_t batch_size(const EvaluationSettings& settings) {
 EvaluationPlan plan_windows(const text::Tokenizer& tokenizer, const EvaluationText& text,
                             const EvaluationSettings& settings) {
   const bool is_llamacpp = settings.protocol == Protocol::kLlamaCpp;
-  const auto windows = windows_of(tokenizer.encode(joined_files(text)), settings);
+  const auto windows = windows_of(tokenizer.encode(joined_files(text)), text, settings);
   const int64_t count =
       settings.windows > 0 ? std::min(settings.windows, windows.count()) : windows.count();
   const int64_t first = is_llamacpp ? settings.ctx / 2 + 1 : 1;
@@ -115,7 +129,7 @@ EvaluationPlan plan_words(const text::Tokenizer& tokenizer, const EvaluationText
     }
   }
   if (plan.predictions == 0)
-    throw DataError("the text is empty", "give a text with at least one token");
+    throw DataError(names_of(text) + ": the text is empty", "give a text with at least one token");
   return plan;
 }
 
@@ -137,6 +151,7 @@ EvaluationPlan plan_evaluation(const text::Tokenizer& tokenizer, const Evaluatio
                                const EvaluationSettings& settings) {
   if (text.files.empty())
     throw ConfigError("no text to evaluate on", "name one in data.eval.files or with --text");
+  check_ctx(settings);
   return settings.protocol == Protocol::kWord ? plan_words(tokenizer, text, settings)
                                               : plan_windows(tokenizer, text, settings);
 }

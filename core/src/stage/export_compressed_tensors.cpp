@@ -124,7 +124,8 @@ Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRe
   exported.files = format::write_tensor_folder(request.target, infos, [&](const TensorInfo& info) {
     progress.advance(1);
     const auto tensor = packed.tensors.find(info.name);
-    return tensor == packed.tensors.end() ? deployed.tensor(info.name).to(rest) : tensor->second;
+    return tensor == packed.tensors.end() ? stored_as(rest, deployed.tensor(info.name), info.name)
+                                          : tensor->second;
   });
   copy_companions(request.source, request.target);
   const auto source = request.source / "config.json";
@@ -132,9 +133,7 @@ Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRe
   config["quantization_config"] =
       format::compressed_tensors_config(packed.sites, dense_modules(decoder));
   config.erase("dtype");
-  config["torch_dtype"] = rest == at::kHalf       ? "float16"
-                          : rest == at::kBFloat16 ? "bfloat16"
-                                                  : "float32";
+  config["torch_dtype"] = hugging_face_dtype(rest);
   write_file_atomically(request.target / "config.json", config.dump(2) + "\n");
   exported.bytes = bytes_of(exported.files);
   exported.check =

@@ -15,16 +15,9 @@
 namespace qtk::stage {
 namespace {
 
-std::string torch_dtype(at::ScalarType dtype) {
-  return dtype == at::kHalf ? "float16" : dtype == at::kBFloat16 ? "bfloat16" : "float32";
-}
-
 at::Tensor converted(const DeployedTensors& deployed, const std::string& name,
                      at::ScalarType dtype) {
-  const auto tensor = deployed.tensor(name);
-  if (dtype == at::kHalf && tensor.numel() > 0 && tensor.abs().max().item<double>() > 65504)
-    throw ConfigError(name + " holds weights beyond the range of f16", "use dtype: bf16");
-  return tensor.to(dtype);
+  return stored_as(dtype, deployed.tensor(name), name);
 }
 
 std::string check_dense(const DeployedTensors& deployed, const std::filesystem::path& folder,
@@ -65,7 +58,7 @@ Exported export_dense(const model::Decoder& decoder, const ExportRequest& reques
   auto config = format::parse_strict_json(read_text_file(source), source.string());
   config.erase("quantization_config");
   config.erase("dtype");
-  config["torch_dtype"] = torch_dtype(dtype);
+  config["torch_dtype"] = hugging_face_dtype(dtype);
   write_file_atomically(request.target / "config.json", config.dump(2) + "\n");
   exported.bytes = bytes_of(exported.files);
   exported.check =

@@ -1,16 +1,18 @@
-// GGUF for llama.cpp: matrices re-encoded in one block type, everything else F32.
+// GGUF for llama.cpp: matrices re-encoded in one block type, everything else F32. Ternary types are
+// for the linear layers, and only where they lose nothing; other matrices are F16 then.
 #include "base/progress.hpp"
 #include "format/gguf.hpp"
 #include "model/gguf_layout.hpp"
 #include "stage/deployed_tensors.hpp"
 #include "stage/export_model.hpp"
+#include "stage/ternary_fit.hpp"
 #include "text/gguf_tokenizer.hpp"
 
 #include <qtk/runtime/error.hpp>
 
 #include <ATen/ATen.h>
 
-#include <cstring>
+#include <algorithm>
 #include <map>
 
 namespace qtk::stage {
@@ -21,8 +23,8 @@ using model::GgufTensorRule;
 
 /// llama.cpp's number for "mostly this type" (enum llama_ftype).
 const std::map<std::string, uint64_t, std::less<>> kFileTypes = {
-    {"F32", 0},  {"F16", 1},  {"Q4_0", 2}, {"Q4_1", 3},
-    {"Q8_0", 7}, {"Q5_0", 8}, {"Q5_1", 9}, {"BF16", 32}};
+    {"F32", 0},  {"F16", 1},   {"Q4_0", 2},   {"Q4_1", 3},   {"Q8_0", 7}, {"Q5_0", 8},
+    {"Q5_1", 9}, {"BF16", 32}, {"TQ1_0", 36}, {"TQ2_0", 37}, {"Q2_0", 41}};
 
 /// Integer counts as u32, reals as f32, lists of integers as i32: what llama.cpp asks for.
 format::GgufFields fields_of(const GgufMetadata& metadata) {
@@ -68,7 +70,19 @@ const format::GgmlType& type_for(const std::vector<int64_t>& shape,
   return shape.back() % wanted.block_size == 0 ? wanted : format::ggml_type("F16");
 }
 
-std::vector<Planned> planned_tensors(const DeployedTensors& deployed,
+/// The site whose weight must be ternary if the file is to be: quantized ones; in a dense model all
+/// linear layers of the blocks.
+const LinearSite* ternary_site(const model::Decoder& decoder, const DeployedTensors& deployed,
+                               const GgufTensorRule& rule) {
+  const int64_t index = deployed.site_of(rule.hugging_face);
+  if (index < 0) return nullptr;
+  const LinearSite& site = decoder.sites()[static_cast<size_t>(index)];
+  const bool is_dense = std::ranges::none_of(
+      decoder.sites(), [&](const auto& s) { return decoder.attached(s.index) != nullptr; });
+  return decoder.attached(index) != nullptr || (is_dense && site.block >= 0) ? &site : nullptr;
+}
+
+std::vector<Planned> planned_tensors(const model::Decoder& decoder, const DeployedTensors& deployed,
                                      const std::vector<GgufTensorRule>& layout,
                                      const format::GgmlType& wanted) {
   std::vector<Planned> planned;
@@ -76,13 +90,31 @@ std::vector<Planned> planned_tensors(const DeployedTensors& deployed,
     if (!deployed.has(rule.hugging_face)) continue;
     auto shape = deployed.info(rule.hugging_face).shape;
     if (rule.is_transposed) std::swap(shape.at(0), shape.at(1));
-    planned.push_back({{rule.gguf, &type_for(shape, wanted), shape}, rule});
+    const bool is_rest =
+        is_ternary_type(wanted) && ternary_site(decoder, deployed, rule) == nullptr;
+    const auto& type = type_for(shape, is_rest ? format::ggml_type("F16") : wanted);
+    planned.push_back({{rule.gguf, &type, shape}, rule});
   }
   return planned;
 }
 
 at::Tensor in_gguf_order(const DeployedTensors& deployed, const GgufTensorRule& rule) {
   return model::to_gguf_order(deployed.tensor(rule.hugging_face).to(at::kFloat), rule);
+}
+
+/// Every ternary weight, before anything is written. @throws ConfigError for one that does not fit
+ScaleRounding require_ternary_fits(const model::Decoder& decoder, const DeployedTensors& deployed,
+                                   const std::vector<Planned>& planned,
+                                   const format::GgmlType& wanted) {
+  ScaleRounding rounding;
+  for (const auto& [tensor, rule] : planned) {
+    const LinearSite* site = ternary_site(decoder, deployed, rule);
+    if (site == nullptr) continue;
+    const auto stored = deployed.tensor(rule.hugging_face);
+    rounding.add(require_ternary_fit(wanted, *site, rule.is_transposed ? stored.t() : stored,
+                                     decoder.attached(site->index)));
+  }
+  return rounding;
 }
 
 std::string check_gguf(const DeployedTensors& deployed, const std::vector<Planned>& planned,
@@ -104,12 +136,18 @@ std::string check_gguf(const DeployedTensors& deployed, const std::vector<Planne
   return "re-read, " + std::to_string(planned.size()) + " tensors equal";
 }
 
+/// "smollm2" of "models/smollm2/" and of "." in it.
+std::string folder_name(const std::filesystem::path& folder) {
+  const auto path = std::filesystem::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 }  // namespace
 
 Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request) {
   if (!request.dtype.empty())
     throw ConfigError("export format gguf has no dtype '" + request.dtype + "'",
-                      "use type: F16, Q8_0, Q4_0 or Q4_1");
+                      "use type: F16, Q8_0, Q4_0, Q4_1, TQ1_0, TQ2_0 or Q2_0");
   const std::string type_name = request.type.empty() ? "F16" : request.type;
   const format::GgmlType& type = format::ggml_type(type_name);
   if (!type.quantize || !kFileTypes.contains(type_name))
@@ -118,11 +156,13 @@ Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request
   const auto& config = decoder.config();
   const auto& family = *model::find_family(config.model_type);
   const DeployedTensors deployed(decoder);
-  auto planned = planned_tensors(deployed, model::gguf_layout(family, config), type);
+  auto planned = planned_tensors(decoder, deployed, model::gguf_layout(family, config), type);
+  ScaleRounding rounding;
+  if (is_ternary_type(type)) rounding = require_ternary_fits(decoder, deployed, planned, type);
 
   GgufMetadata metadata;
   model::add_model_metadata(family, config, metadata);
-  metadata.values["general.name"] = request.source.filename().string();
+  metadata.values["general.name"] = folder_name(request.source);
   metadata.values["general.file_type"] = kFileTypes.at(type_name);
   metadata.values["general.quantization_version"] = uint64_t{2};
   text::add_tokenizer_metadata(request.source, metadata, config.vocab_size);
@@ -148,6 +188,7 @@ Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request
   exported.bytes = bytes_of(exported.files);
   exported.check =
       request.is_checked ? check_gguf(deployed, planned, request.target) : "not checked";
+  if (is_ternary_type(type)) exported.check += "; " + rounding.text();
   return exported;
 }
 

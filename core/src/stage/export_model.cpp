@@ -33,13 +33,6 @@ Exported export_model(const model::Decoder& decoder, const ExportRequest& reques
                     "known: " + join(known));
 }
 
-at::ScalarType dtype_from(const std::string& name) {
-  if (name == "f32") return at::kFloat;
-  if (name == "f16") return at::kHalf;
-  if (name == "bf16") return at::kBFloat16;
-  throw ConfigError("unknown dtype '" + name + "'", "known: f32, f16, bf16");
-}
-
 int64_t bytes_of(const std::vector<std::filesystem::path>& files) {
   int64_t bytes = 0;
   for (const auto& file : files) bytes += static_cast<int64_t>(std::filesystem::file_size(file));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/decoder.hpp"
+#include "stage/stored_dtype.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -12,7 +13,7 @@ namespace qtk::stage {
 
 struct ExportRequest {
   std::string format;  // "hf-dense", "gguf" or "compressed-tensors"
-  std::string type;    // gguf: "F16", "Q8_0", "Q4_0", "Q4_1"
+  std::string type;    // gguf: "F16", "Q8_0", "Q4_0", "TQ2_0", ...
   std::string dtype;   // hf-dense and the dense rest of compressed-tensors: "f32", "f16", "bf16"
   std::filesystem::path source;  // the model's folder: config.json and tokenizer come from it
   std::filesystem::path target;  // a folder; for gguf a file
@@ -34,9 +35,6 @@ Exported export_model(const model::Decoder& decoder, const ExportRequest& reques
 Exported export_dense(const model::Decoder& decoder, const ExportRequest& request);
 Exported export_gguf(const model::Decoder& decoder, const ExportRequest& request);
 Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRequest& request);
-
-/// "f32", "f16" or "bf16". @throws ConfigError
-at::ScalarType dtype_from(const std::string& name);
 
 /// Total size of files. For reporting.
 int64_t bytes_of(const std::vector<std::filesystem::path>& files);

@@ -29,8 +29,8 @@ fs::path target_of(const Run& run, const config::ExportSection& section,
   const std::string given = section.file.empty() ? section.dir : section.file;
   if (!given.empty()) {
     const bool is_shared =
-        section.variants.size() != 1 && config::quantizer_variants(run.config).size() > 1;
-    const fs::path path(given);
+        section.variants.size() != 1 && config::result_names(run.config).size() > 1;
+    const fs::path path = run.folder / given;
     return is_shared ? path.parent_path() /
                            (path.stem().string() + "-" + variant + path.extension().string())
                      : path;
@@ -71,16 +71,16 @@ void export_one(Run& run, const config::ExportSection& section, const std::strin
 }  // namespace
 
 void export_stage(Run& run) {
-  for (const auto& variant : config::quantizer_variants(run.config)) {
+  for (const auto& variant : config::result_names(run.config)) {
     OpenModel opened;
     for (size_t i = 0; i < run.config.exports.size(); ++i) {
       const auto& section = run.config.exports[i];
-      const std::string step = "export." + variant.name + "." + std::to_string(i);
-      if (!is_wanted(section, variant.name) || run.folder.is_finished(step)) continue;
+      const std::string step = "export." + variant + "." + std::to_string(i);
+      if (!is_wanted(section, variant) || run.folder.is_finished(step)) continue;
       stop_if_interrupted();
       if (!opened.decoder)
-        opened = open_model(run.packed_folder(variant.name), load_options(run), *run.context);
-      export_one(run, section, variant.name, step, *opened.decoder);
+        opened = open_model(run.packed_folder(variant), load_options(run), *run.context);
+      export_one(run, section, variant, step, *opened.decoder);
     }
   }
 }

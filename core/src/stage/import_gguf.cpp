@@ -7,13 +7,17 @@
 #include "format/gguf.hpp"
 #include "format/safetensors.hpp"
 #include "model/gguf_layout.hpp"
+#include "model/tensor_layout.hpp"
+#include "stage/stored_dtype.hpp"
 #include "text/gguf_tokenizer.hpp"
 
 #include <qtk/runtime/error.hpp>
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -29,6 +33,12 @@ constexpr const char* kRopeFrequencies = "rope_freqs.weight";
 std::vector<int64_t> stored_shape(std::vector<int64_t> shape, const GgufTensorRule& rule) {
   if (rule.is_transposed) std::swap(shape.at(0), shape.at(1));
   return shape;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : shape) sizes.push_back(std::to_string(size));
+  return "[" + join(sizes) + "]";
 }
 
 /// The rules whose tensors the file has. Missing and surplus tensors are all named at once.
@@ -58,16 +68,12 @@ std::vector<GgufTensorRule> rules_in(const format::GgufFile& file,
   return layout;
 }
 
-int64_t write_weights(const format::GgufFile& file, const std::vector<GgufTensorRule>& rules,
-                      const fs::path& folder, at::ScalarType dtype, ImportedModel& imported) {
+void write_weights(const format::GgufFile& file, const std::vector<GgufTensorRule>& rules,
+                   const fs::path& folder, at::ScalarType dtype, ImportedModel& imported) {
   std::vector<format::TensorInfo> infos;
   std::map<std::string, const GgufTensorRule*> rule_of;
   for (const auto& rule : rules) {
     const auto& tensor = file.info(rule.gguf);
-    if (rule.is_transposed && tensor.shape.size() != 2)
-      throw DataError(file.path().string() + ": " + rule.gguf + " has " +
-                          std::to_string(tensor.shape.size()) + " dimensions, expected 2",
-                      "the file is damaged");
     infos.push_back({rule.hugging_face, dtype, stored_shape(tensor.shape, rule)});
     rule_of[rule.hugging_face] = &rule;
     imported.num_weights += infos.back().numel();
@@ -79,51 +85,124 @@ int64_t write_weights(const format::GgufFile& file, const std::vector<GgufTensor
     stop_if_interrupted();
     const GgufTensorRule& rule = *rule_of.at(info.name);
     progress.advance(info.numel());
-    return model::from_gguf_order(file.dequantize(rule.gguf), rule).to(dtype);
+    return stored_as(dtype, model::from_gguf_order(file.dequantize(rule.gguf), rule), info.name);
   };
-  for (auto& path : format::write_tensor_folder(folder, infos, produce))
-    imported.files.push_back(std::move(path));
-  return imported.tensor_bytes;
+  format::write_tensor_folder(folder, infos, produce);
 }
 
-/// config.json beside the weights, checked by reading it as any model's before the weights are
-/// written.
-model::DecoderConfig write_config(const nlohmann::json& config, const fs::path& folder) {
-  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
-  return model::read_decoder_config(folder);
+/// What config.json makes of each tensor, by Hugging Face name; a tied head may be stored all the
+/// same.
+std::map<std::string, std::vector<int64_t>> expected_shapes(const model::Family& family,
+                                                            const model::DecoderConfig& config) {
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (auto& slot : model::tensor_layout(family, config)) shapes[slot.name] = std::move(slot.shape);
+  shapes[std::string(family.head.hugging_face) + ".weight"] = {config.vocab_size,
+                                                               config.hidden_size};
+  return shapes;
 }
 
-}  // namespace
+void check_shapes(const format::GgufFile& file, const std::vector<GgufTensorRule>& rules,
+                  const std::map<std::string, std::vector<int64_t>>& expected) {
+  for (const auto& rule : rules) {
+    const auto& stored = file.info(rule.gguf).shape;
+    const auto known = expected.find(rule.hugging_face);
+    if (known == expected.end())
+      throw DataError(file.path().string() + ": tensor " + rule.gguf +
+                          " has no place in a model of these settings",
+                      "the model is a variant that qtk does not know");
+    if (stored.size() != known->second.size() || stored_shape(stored, rule) != known->second)
+      throw DataError(file.path().string() + ": tensor " + rule.gguf + " has shape " +
+                          shape_text(stored) + ", but the file's settings make it " +
+                          shape_text(stored_shape(known->second, rule)),
+                      "the file is damaged");
+  }
+}
 
-ImportedModel import_gguf(const fs::path& path, const fs::path& folder, at::ScalarType dtype) {
-  const auto file = format::GgufFile::open(path);
+/// Everything is made in a folder of its own inside `folder` and moved into place at the end, so
+/// that an import that fails leaves an older model there alone.
+class StagedImport {
+ public:
+  explicit StagedImport(fs::path folder)
+      : folder_(std::move(folder)),
+        staging_(folder_ / (".import.tmp-" + std::to_string(::getpid()))),
+        is_new_(!fs::exists(folder_)) {}
+  ~StagedImport() {
+    std::error_code ignored;
+    fs::remove_all(staging_, ignored);
+    if (is_new_ && !is_published_) fs::remove(folder_, ignored);
+  }
+  StagedImport(const StagedImport&) = delete;
+  StagedImport& operator=(const StagedImport&) = delete;
+
+  const fs::path& path() const { return staging_; }
+
+  /// config.json goes first and comes last: without it the folder is not taken for a model.
+  std::vector<fs::path> publish() {
+    remove_old_model();
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(staging_))
+      files.push_back(folder_ / entry.path().filename());
+    std::ranges::sort(files);
+    std::ranges::stable_partition(files, [](const fs::path& f) { return f.filename() != kConfig; });
+    for (const auto& file : files) fs::rename(staging_ / file.filename(), file);
+    sync_folder(folder_);
+    is_published_ = true;
+    return files;
+  }
+
+ private:
+  static constexpr const char* kConfig = "config.json";
+
+  void remove_old_model() const {
+    fs::remove(folder_ / kConfig);
+    std::vector<fs::path> old;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      const std::string name = entry.path().filename().string();
+      const bool is_stale = name.starts_with(".import.tmp-") && entry.path() != staging_;
+      if (is_stale || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
+        old.push_back(entry.path());
+    }
+    for (const auto& path : old) fs::remove_all(path);
+  }
+
+  fs::path folder_, staging_;
+  bool is_new_, is_published_ = false;
+};
+
+ImportedModel import_file(const format::GgufFile& file, const fs::path& folder,
+                          at::ScalarType dtype) {
   const auto shape_of = [&](std::string_view name) {
     return file.has(name) ? file.info(name).shape : std::vector<int64_t>{};
   };
   const auto frequencies =
       file.has(kRopeFrequencies) ? file.dequantize(kRopeFrequencies) : at::Tensor();
   auto config = model::config_from_gguf(file.metadata(), shape_of, frequencies);
-  config["torch_dtype"] = dtype == at::kHalf       ? "float16"
-                          : dtype == at::kBFloat16 ? "bfloat16"
-                                                   : "float32";
+  config["torch_dtype"] = hugging_face_dtype(dtype);
+  const auto decoder_config = model::read_decoder_config(config, file.path());
+  const auto& family = *model::find_family(decoder_config.model_type);
+  const auto rules = rules_in(file, model::gguf_layout(family, decoder_config));
+  check_shapes(file, rules, expected_shapes(family, decoder_config));
 
-  std::error_code ignored;
   ImportedModel imported;
-  try {
-    const auto decoder_config = write_config(config, folder);
-    const auto& family = *model::find_family(decoder_config.model_type);
-    const auto rules = rules_in(file, model::gguf_layout(family, decoder_config));
-    fs::remove(folder / "config.json", ignored);
-    write_weights(file, rules, folder, dtype, imported);
-    text::write_tokenizer_files(file.metadata(), folder);
-    write_config(config, folder);
-  } catch (...) {
-    fs::remove(folder / "config.json", ignored);
-    throw;
-  }
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".json") imported.files.push_back(entry.path());
+  StagedImport staged(folder);
+  write_weights(file, rules, staged.path(), dtype, imported);
+  text::write_tokenizer_files(file.metadata(), staged.path());
+  write_file_atomically(staged.path() / "config.json", config.dump(2) + "\n");
+  imported.files = staged.publish();
   return imported;
+}
+
+}  // namespace
+
+ImportedModel import_gguf(const fs::path& path, const fs::path& folder, at::ScalarType dtype) {
+  const auto file = format::GgufFile::open(path);
+  try {
+    return import_file(file, folder, dtype);
+  } catch (const DataError& error) {
+    const std::string sentence = error.what();
+    if (sentence.find(path.string()) != std::string::npos) throw;
+    throw DataError(path.string() + ": " + sentence, error.remedy());
+  }
 }
 
 }  // namespace qtk::stage

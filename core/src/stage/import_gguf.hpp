@@ -18,8 +18,8 @@ struct ImportedModel {
 };
 
 /// @param dtype  of the weights written; fp32 loses nothing
-/// config.json is written last: a folder without it is not taken for a model.
-/// @throws DataError naming file and field; the folder then holds nothing half-written
+/// A model that lies in `folder` is replaced once the new one is whole.
+/// @throws DataError naming file and field; the folder is then as it was
 ImportedModel import_gguf(const std::filesystem::path& file, const std::filesystem::path& folder,
                           at::ScalarType dtype);
 

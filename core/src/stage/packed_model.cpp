@@ -6,6 +6,8 @@
 #include "format/safetensors.hpp"
 #include "format/strict_json.hpp"
 #include "model/family.hpp"
+#include "model/tensor_layout.hpp"
+#include "stage/stored_dtype.hpp"
 
 #include <qtk/runtime/check.hpp>
 
@@ -63,7 +65,13 @@ SiteOutcome quantize_site(const model::Decoder& decoder, Quantizer& quantizer, i
                           std::vector<StoredTensor>& tensors) {
   const LinearSite& site = decoder.sites()[static_cast<size_t>(index)];
   const auto dense = decoder.dense_weight(index).to(at::kFloat).contiguous();
-  const auto layer = quantizer.attach(site, {dense, decoder.bias(index), {}});
+  // A trained layer stands in its place already.
+  const QuantizedLinear* layer = decoder.attached(index);
+  std::unique_ptr<QuantizedLinear> fresh;
+  if (!layer) {
+    fresh = quantizer.attach(site, {dense, decoder.bias(index), {}});
+    layer = fresh.get();
+  }
   PackedWeight packed = layer->pack();
   QTK_CHECK(packed.storage_bits() == quantizer.storage_bits(site), "the quantizer announced ",
             quantizer.storage_bits(site), " bits for ", site.name, " and packed ",
@@ -118,12 +126,27 @@ void write_index(const fs::path& folder, int64_t num_shards) {
   write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-SiteNames packed_site_names(const json& quantization) {
+SiteNames names_of(const QuantizerPlan& plan, const std::vector<LinearSite>& sites) {
   SiteNames names;
-  for (const auto& group : quantization.value("groups", json::array()))
-    for (const auto& name : group.value("sites", json::array()))
-      if (name.is_string()) names.insert(name.get<std::string>());
+  for (const auto& group : plan.groups)
+    for (const int64_t site : group.sites) names.insert(sites[static_cast<size_t>(site)].name);
   return names;
+}
+
+/// The sites of a model, from its configuration alone.
+std::vector<LinearSite> sites_of(const json& config, const fs::path& file) {
+  const auto decoder = model::read_decoder_config(config, file);
+  return model::linear_sites(*model::find_family(decoder.model_type), decoder);
+}
+
+std::unique_ptr<QuantizedLinear> unpack(Quantizer& quantizer, const LinearSite& site,
+                                        PackedWeight packed, const at::Tensor& bias,
+                                        const fs::path& folder) {
+  try {
+    return quantizer.unpack(site, std::move(packed), bias);
+  } catch (const DataError& error) {
+    throw DataError(folder.string() + ": " + site.name + ": " + error.what(), error.remedy());
+  }
 }
 
 /// Tensors "<site>.<name>", by site; names of packed tensors have no dots.
@@ -147,8 +170,8 @@ void attach_packed_layers(OpenModel& opened, const fs::path& folder, const SiteN
       PackedWeight packed = std::move(weights[site.name]);
       opened.packed_bits += packed.storage_bits();
       opened.packed_weights += site.numel();
-      opened.decoder->attach(
-          index, group.quantizer->unpack(site, std::move(packed), opened.decoder->bias(index)));
+      opened.decoder->attach(index, unpack(*group.quantizer, site, std::move(packed),
+                                           opened.decoder->bias(index), folder));
     }
   }
   opened.decoder->fuse([&](int64_t site) { return opened.plan.quantizer_of(site); });
@@ -168,19 +191,17 @@ OpenModel open_model(const fs::path& folder, const model::LoadOptions& options,
                     "open the dense model, or a folder that `qtk run` made");
   model::LoadOptions load = options;
   SiteNames packed_sites;
+  OpenModel opened;
   if (quantization.is_object()) {
-    packed_sites = packed_site_names(quantization);
+    const auto sites = sites_of(config, folder / "config.json");
+    opened.plan = plan_from_json(quantization, (folder / "config.json").string(), sites, context);
+    packed_sites = names_of(opened.plan, sites);
     load.is_packed = [&packed_sites](std::string_view site) { return packed_sites.contains(site); };
   }
-  OpenModel opened;
   opened.decoder = model::Decoder::load(folder, load);
   const auto stored = format::TensorFolder::open(folder);
   for (const auto& info : stored.tensors()) opened.tensor_bytes += info.nbytes();
-  if (quantization.is_object()) {
-    opened.plan = plan_from_json(quantization, (folder / "config.json").string(),
-                                 opened.decoder->sites(), context);
-    attach_packed_layers(opened, folder, packed_sites);
-  }
+  if (quantization.is_object()) attach_packed_layers(opened, folder, packed_sites);
   return opened;
 }
 
@@ -213,8 +234,9 @@ std::vector<SiteOutcome> write_packed_model(const fs::path& source, const model:
         if (quantizer)
           finished->push_back(quantize_site(decoder, *quantizer, site->second, tensors));
         else
-          tensors.push_back({parameter.name, parameter.tensor.to(rest_dtype.value_or(
-                                                 parameter.tensor.scalar_type()))});
+          tensors.push_back(
+              {parameter.name, stored_as(rest_dtype.value_or(parameter.tensor.scalar_type()),
+                                         parameter.tensor, parameter.name)});
       }
       write_shard(path, tensors, *finished);
     }
@@ -225,9 +247,24 @@ std::vector<SiteOutcome> write_packed_model(const fs::path& source, const model:
   write_index(folder, num_shards);
   copy_companions(source, folder);
   json config = read_config(source);
-  config["quantization_config"] = plan.to_json(sites);
+  if (!plan.groups.empty()) config["quantization_config"] = plan.to_json(sites);
   write_file_atomically(folder / "config.json", config.dump(2) + "\n");
   return outcomes;
+}
+
+nlohmann::json outcomes_json(const std::vector<SiteOutcome>& outcomes,
+                             const std::vector<LinearSite>& sites) {
+  nlohmann::json list = json::array();
+  for (const auto& outcome : outcomes) {
+    const auto& site = sites[static_cast<size_t>(outcome.site)];
+    list.push_back({{"site", site.name},
+                    {"block", site.block},
+                    {"role", site.role},
+                    {"relative_error", outcome.relative_error},
+                    {"bits", outcome.storage_bits},
+                    {"weights", site.numel()}});
+  }
+  return list;
 }
 
 void copy_companions(const fs::path& source, const fs::path& folder) {

@@ -11,6 +11,8 @@
 
 #include <qtk/runtime/run_context.hpp>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <filesystem>
 #include <memory>
 
@@ -36,8 +38,9 @@ struct SiteOutcome {
   int64_t storage_bits = 0;
 };
 
-/// Quantizes the sites of `plan` block by block into `folder`. Blocks whose shard is there already
-/// are kept.
+/// Quantizes the sites of `plan` block by block into `folder`; where a layer is attached to a site,
+/// that one is packed. Blocks whose shard is there already are kept. A plan without sites gives a
+/// dense model.
 /// @param rest_dtype  of tensors that stay dense; undefined keeps theirs
 /// @returns one outcome per quantized site, in order
 std::vector<SiteOutcome> write_packed_model(const std::filesystem::path& source,
@@ -46,6 +49,10 @@ std::vector<SiteOutcome> write_packed_model(const std::filesystem::path& source,
                                             const std::filesystem::path& folder,
                                             c10::optional<at::ScalarType> rest_dtype,
                                             const std::string& label);
+
+/// For the record of a run.
+nlohmann::json outcomes_json(const std::vector<SiteOutcome>& outcomes,
+                             const std::vector<LinearSite>& sites);
 
 /// Copies what a model folder holds besides weights (tokenizer, generation settings); not
 /// config.json.

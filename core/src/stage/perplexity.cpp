@@ -1,8 +1,10 @@
 #include "stage/perplexity.hpp"
 
 #include "base/interrupt.hpp"
+#include "base/logging.hpp"
 #include "base/progress.hpp"
 #include "model/cross_entropy.hpp"
+#include "model/family.hpp"
 #include "text/windows.hpp"
 
 #include <qtk/runtime/check.hpp>
@@ -63,6 +65,28 @@ Perplexity perplexity_of(const EvaluationPlan& plan, const Totals& totals, doubl
   return result;
 }
 
+void require_same_vocabulary(const model::DecoderConfig& base, const model::DecoderConfig& config,
+                             const std::string& label) {
+  if (base.vocab_size != config.vocab_size)
+    throw DataError(label + ": the base model has " + std::to_string(base.vocab_size) +
+                        " tokens, this one " + std::to_string(config.vocab_size),
+                    "compare models of one vocabulary");
+}
+
+/// Learned positions end; rotary ones do not, but the model was not trained for more.
+void require_positions(const EvaluationPlan& plan, const model::DecoderConfig& config,
+                       const std::string& label) {
+  int64_t longest = 0;
+  for (const auto& batch : plan.batches) longest = std::max(longest, batch.inputs.size(1));
+  if (longest <= config.max_positions) return;
+  const std::string sentence = label + ": windows of " + std::to_string(longest) +
+                               " tokens, but the model knows " +
+                               std::to_string(config.max_positions) + " positions";
+  if (model::find_family(config.model_type)->position == model::PositionKind::kLearned)
+    throw DataError(sentence, "choose a smaller ctx");
+  core_log().warn(sentence + "; expect worse predictions beyond them");
+}
+
 Comparison comparison_of(const Totals& totals) {
   const auto sorted = std::get<0>(at::cat(totals.kl).sort());
   const int64_t count = sorted.numel();
@@ -86,6 +110,8 @@ Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const s
   const c10::Device device = decoder.parameters().front().tensor.device();
   const model::Head head = model::Head::of(decoder);
   const model::Head base_head = compare ? model::Head::of(*compare->base) : model::Head{};
+  if (compare) require_same_vocabulary(compare->base->config(), decoder.config(), label);
+  require_positions(plan, decoder.config(), label);
   QTK_CHECK(!compare || compare->hidden.size() == plan.batches.size(),
             "the base states belong to another plan");
   Totals totals;

@@ -4,6 +4,7 @@
 #include "base/device.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
+#include "base/nearest_name.hpp"
 #include "base/progress.hpp"
 #include "config/emit.hpp"
 #include "config/options.hpp"
@@ -12,6 +13,7 @@
 #include "stage/calibrate_stage.hpp"
 #include "stage/environment.hpp"
 #include "stage/quantizer_plan.hpp"
+#include "stage/schedulers.hpp"
 
 #include <qtk/runtime/error.hpp>
 #include <qtk/version.hpp>
@@ -34,8 +36,9 @@ struct Stage {
 
 const std::vector<Stage>& all_stages() {
   static const std::vector<Stage> stages = {
-      {"import", import_stage}, {"calibrate", calibrate_stage}, {"quantize", quantize_stage},
-      {"eval", eval_stage},     {"export", export_stage},       {"report", report_stage}};
+      {"import", import_stage},     {"calibrate", calibrate_stage}, {"train", train_stage},
+      {"quantize", quantize_stage}, {"eval", eval_stage},           {"export", export_stage},
+      {"report", report_stage}};
   return stages;
 }
 
@@ -62,6 +65,9 @@ Checked check_config(const fs::path& path, const std::vector<std::string>& overr
   for (const auto& variant : config::quantizer_variants(checked.config))
     check_quantizer(variant.quantizer, diagnostics);
   if (checked.config.estimator) check_estimator(*checked.config.estimator, diagnostics);
+  if (checked.config.scheduler) check_scheduler(*checked.config.scheduler, diagnostics);
+  if (checked.config.train && checked.config.train->lr_schedule)
+    check_lr_schedule(*checked.config.train->lr_schedule, diagnostics);
   config::check_files(checked.config, document, diagnostics);
   diagnostics.throw_if_any();
   checked.warnings = diagnostics.warnings();
@@ -82,7 +88,46 @@ config::Node resolved(config::RunConfig config) {
   if (config.quantizer) resolve_plugin(*config.quantizer, "quantizer");
   if (config.estimator && config.estimator->file.empty())
     resolve_plugin(*config.estimator, "estimator");
+  if (config.scheduler) resolve_plugin(*config.scheduler, "scheduler");
+  if (config.train && config.train->lr_schedule)
+    resolve_plugin(*config.train->lr_schedule, "scheduler");
   return config::resolved_node(config);
+}
+
+void add_content(const std::string& key, const std::string& file, RunIdentity& identity) {
+  if (!file.empty()) identity.inputs["content of " + key] = content_fingerprint(file);
+}
+
+/// By position in the list: a file may be named in several ways.
+void add_contents(const std::string& key, const std::vector<std::string>& files,
+                  RunIdentity& identity) {
+  for (size_t i = 0; i < files.size(); ++i)
+    add_content(key + "[" + std::to_string(i) + "]", files[i], identity);
+}
+
+void add_plugin(const std::string& kind, const std::string& id, RunIdentity& identity) {
+  identity.inputs["plugin " + kind + " " + id] =
+      content_fingerprint(plugin::registry().find(kind, id).name().file);
+}
+
+void add_calibration(const config::RunConfig& config, RunIdentity& identity) {
+  if (!config.estimator) return;
+  if (config.data.calib) add_contents("data.calib.files", config.data.calib->files, identity);
+  add_content("estimator.file", config.estimator->file, identity);
+  if (config.estimator->file.empty()) add_plugin("estimator", config.estimator->use, identity);
+}
+
+void add_training(const config::RunConfig& config, RunIdentity& identity) {
+  if (config.data.train) {
+    add_contents("data.train.files", config.data.train->files, identity);
+    add_contents("data.train.shards", config.data.train->shards, identity);
+  }
+  if (config.scheduler) {
+    add_content("scheduler.sensitivity", config.scheduler->sensitivity, identity);
+    add_plugin("scheduler", config.scheduler->use, identity);
+  }
+  if (config.train && config.train->lr_schedule)
+    add_plugin("scheduler", config.train->lr_schedule->use, identity);
 }
 
 RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
@@ -92,23 +137,11 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   for (auto& [path, value] : values)
     if (!is_free(path)) identity.inputs[path] = value;
   identity.inputs["content of model.path"] = content_fingerprint(config.model.path);
-  if (config.data.eval)
-    for (const auto& file : config.data.eval->files)
-      identity.inputs["content of " + file] = content_fingerprint(file);
-  if (config.estimator) {
-    const auto& estimator = *config.estimator;
-    if (config.data.calib)
-      for (const auto& file : config.data.calib->files)
-        identity.inputs["content of " + file] = content_fingerprint(file);
-    if (!estimator.file.empty())
-      identity.inputs["content of " + estimator.file] = content_fingerprint(estimator.file);
-    else
-      identity.inputs["plugin " + estimator.use] =
-          content_fingerprint(plugin::registry().find("estimator", estimator.use).name().file);
-  }
+  if (config.data.eval) add_contents("data.eval.files", config.data.eval->files, identity);
+  add_calibration(config, identity);
+  add_training(config, identity);
   for (const auto& variant : config::quantizer_variants(config))
-    identity.inputs["plugin " + variant.quantizer.use] = content_fingerprint(
-        plugin::registry().find("quantizer", variant.quantizer.use).name().file);
+    add_plugin("quantizer", variant.quantizer.use, identity);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }
@@ -126,8 +159,20 @@ void write_inputs(const Run& run, const RunRequest& request, const config::Node&
   run.folder.write_json("env.json", environment_json(run.context->device()));
 }
 
+void check_until(const std::string& until, const config::RunConfig& config) {
+  if (until.empty() || config.has_stage(until)) return;
+  std::vector<std::string> listed;
+  for (const auto& stage : all_stages())
+    if (config.has_stage(stage.name)) listed.push_back(stage.name);
+  const std::string nearest = nearest_name(until, listed);
+  throw ConfigError("--until " + until + " names no stage of this run" +
+                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+                    "stages: " + join(listed));
+}
+
 Run open_run(const RunRequest& request) {
   Checked checked = check_config(request.config, request.overrides);
+  check_until(request.until, checked.config);
   for (const auto& warning : checked.warnings) core_log().warn(config::to_string(warning));
   const config::Node resolved_config = resolved(checked.config);
   const RunIdentity identity = identity_of(checked.config, resolved_config);
@@ -185,6 +230,8 @@ fs::path Run::model_folder() const {
 fs::path Run::packed_folder(const std::string& variant) const {
   return folder / "artifacts" / variant / "packed";
 }
+
+fs::path Run::train_folder(const std::string& variant) const { return folder / "train" / variant; }
 
 fs::path Run::sensitivity_file() const { return folder / "stages/calibrate/sensitivity.json"; }
 

@@ -31,8 +31,10 @@ struct Run {
 
   /// The model as a Hugging Face folder: config.model.path, or where the import stage put it.
   std::filesystem::path model_folder() const;
-  /// Where the quantize stage puts a variant.
+  /// Where the stages train and quantize put a variant.
   std::filesystem::path packed_folder(const std::string& variant) const;
+  /// What the train stage keeps of a variant: metrics.jsonl, checkpoints/.
+  std::filesystem::path train_folder(const std::string& variant) const;
   /// Where the calibrate stage puts what it measured or read; read_sensitivity() opens it.
   std::filesystem::path sensitivity_file() const;
 };
@@ -40,6 +42,7 @@ struct Run {
 // The stages. Each skips what an earlier process finished.
 void import_stage(Run& run);
 void calibrate_stage(Run& run);
+void train_stage(Run& run);
 void quantize_stage(Run& run);
 void eval_stage(Run& run);
 void export_stage(Run& run);

@@ -12,22 +12,6 @@
 namespace qtk::stage {
 namespace {
 
-using nlohmann::json;
-
-json outcomes_json(const std::vector<SiteOutcome>& outcomes, const std::vector<LinearSite>& sites) {
-  json list = json::array();
-  for (const auto& outcome : outcomes) {
-    const auto& site = sites[static_cast<size_t>(outcome.site)];
-    list.push_back({{"site", site.name},
-                    {"block", site.block},
-                    {"role", site.role},
-                    {"relative_error", outcome.relative_error},
-                    {"bits", outcome.storage_bits},
-                    {"weights", site.numel()}});
-  }
-  return list;
-}
-
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))

@@ -187,11 +187,16 @@ QuantizerPlan plan_from_json(const json& described, const std::string& file,
     if (!group.is_object() || !group.contains("options") || !group.contains("sites") ||
         !group["sites"].is_array())
       throw damaged("has a group without options or sites");
-    Diagnostics diagnostics;
-    const auto options = config::parse_yaml(group["options"].dump(), {.file = file}, diagnostics);
-    diagnostics.throw_if_any();
-    plan.groups.push_back(make_group(plan.plugin, table, options.value_or(Node::map()),
-                                     "quantization_config", context));
+    try {
+      Diagnostics diagnostics;
+      const auto options = config::parse_yaml(group["options"].dump(), {.file = file}, diagnostics);
+      diagnostics.throw_if_any();
+      plan.groups.push_back(make_group(plan.plugin, table, options.value_or(Node::map()),
+                                       "quantization_config", context));
+    } catch (const ConfigError& error) {
+      const std::string sentence = error.what();
+      throw damaged("has options that do not fit: " + sentence.substr(0, sentence.find('\n')));
+    }
     for (const auto& name : group["sites"]) {
       const auto known = name.is_string() ? index_of.find(name.get<std::string>()) : index_of.end();
       if (known == index_of.end())

@@ -5,6 +5,7 @@
 #include "report/run_report.hpp"
 #include "stage/environment.hpp"
 #include "stage/pipeline.hpp"
+#include "stage/training_record.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -68,13 +69,14 @@ std::vector<report::ModelResult> model_results(const Run& run) {
   if (const auto evaluation = read_if_there(run, "eval/base.json"))
     add_evaluation(base, *evaluation);
   models.push_back(std::move(base));
-  for (const auto& variant : config::quantizer_variants(run.config)) {
-    report::ModelResult model{.name = variant.name};
-    if (const auto quantized = read_if_there(run, "artifacts/" + variant.name + "/sites.json"))
+  for (const auto& variant : config::result_names(run.config)) {
+    report::ModelResult model{.name = variant};
+    if (const auto quantized = read_if_there(run, "artifacts/" + variant + "/sites.json"))
       add_sites(model, *quantized);
-    if (const auto evaluation = read_if_there(run, "eval/" + variant.name + ".json"))
+    if (const auto evaluation = read_if_there(run, "eval/" + variant + ".json"))
       add_evaluation(model, *evaluation);
     add_exports(model, run);
+    model.metrics = read_metrics(run.folder / ("train/" + model.name + "/metrics.jsonl"));
     models.push_back(std::move(model));
   }
   return models;
@@ -137,6 +139,7 @@ void report_stage(Run& run) {
   report.stage_seconds = stage_seconds(run);
   for (const auto& [stage, seconds] : report.stage_seconds) report.seconds += seconds;
   report.models = model_results(run);
+  report.sensitivity = read_sensitivities(run.folder / "stages/calibrate/sensitivity.json");
   if (run.config.report.html)
     write_file_atomically(run.folder / "report.html", report::html(report));
   run.folder.finish("report", 0, {});

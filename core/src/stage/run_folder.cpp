@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
@@ -34,16 +35,39 @@ std::string fingerprint_of(const RunIdentity& identity) {
   return fingerprint(json(identity.inputs).dump()).substr(0, 8);
 }
 
+/// Whether `text` is what timestamp() writes for a folder, perhaps with a number behind it.
+bool is_timestamp(std::string_view text) {
+  constexpr std::string_view kPattern = "0000-00-00T000000";
+  if (text.size() < kPattern.size()) return false;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  for (size_t i = 0; i < kPattern.size(); ++i)
+    if (kPattern[i] == '0' ? !is_digit(text[i]) : text[i] != kPattern[i]) return false;
+  const std::string_view rest = text.substr(kPattern.size());
+  return rest.empty() || (rest[0] == '.' && std::ranges::all_of(rest.substr(1), is_digit));
+}
+
 json parse_file(const fs::path& path) {
   const json content = json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
-  if (content.is_discarded())
-    throw DataError(path.string() + " is not JSON", "delete the run folder, or restore the file");
+  if (!content.is_object())
+    throw DataError(path.string() + " is damaged, expected a JSON object",
+                    "delete the run folder, or restore the file");
   return content;
+}
+
+bool is_step_record(const json& record) {
+  if (!record.is_object() || !record.contains("files") || !record["files"].is_object() ||
+      !record.contains("seconds") || !record["seconds"].is_number())
+    return false;
+  return std::ranges::all_of(record["files"],
+                             [](const json& size) { return size.is_number_unsigned(); });
 }
 
 /// Key and both values of the first input that differs, or nothing.
 std::optional<std::string> first_difference(const json& recorded, const RunIdentity& identity) {
-  const auto was = recorded.value("inputs", std::map<std::string, std::string>{});
+  std::map<std::string, std::string> was;
+  if (const auto inputs = recorded.find("inputs"); inputs != recorded.end() && inputs->is_object())
+    for (const auto& [key, value] : inputs->items())
+      was[key] = value.is_string() ? value.get<std::string>() : value.dump();
   const auto text = [](const auto& map, const std::string& key) {
     const auto found = map.find(key);
     return found == map.end() ? std::string("unset") : found->second;
@@ -60,20 +84,29 @@ std::optional<std::string> first_difference(const json& recorded, const RunIdent
 std::optional<fs::path> newest_run(const fs::path& parent, const std::string& suffix) {
   std::optional<fs::path> newest;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(parent, error))
-    if (entry.path().filename().string().ends_with(suffix) &&
-        fs::exists(entry.path() / "fingerprint.json", error))
-      if (!newest || entry.path().filename() > newest->filename()) newest = entry.path();
+  for (const auto& entry : fs::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_ours = name.ends_with(suffix) && is_timestamp(std::string_view(name).substr(
+                                                       0, name.size() - suffix.size()));
+    if (!is_ours || !fs::exists(entry.path() / "fingerprint.json", error)) continue;
+    if (!newest || name > newest->filename().string()) newest = entry.path();
+  }
   return newest;
 }
 
 void remove_leftovers(const fs::path& folder) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file() &&
-        entry.path().filename().string().find(".tmp-") != std::string::npos)
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos)
       leftovers.push_back(entry.path());
-  for (const auto& path : leftovers) fs::remove(path);
+  for (const auto& path : leftovers) fs::remove_all(path);
+}
+
+void remove_results(const fs::path& folder) {
+  std::error_code ignored;
+  for (const char* part :
+       {"stages", "artifacts", "eval", "train", "fingerprint.json", "report.html", "model"})
+    fs::remove_all(folder / part, ignored);
 }
 
 int lock_folder(const fs::path& folder) {
@@ -104,29 +137,28 @@ RunFolder RunFolder::at(const fs::path& path, const RunIdentity& identity, Resum
   const fs::path record = path / "fingerprint.json";
   std::error_code error;
   if (fs::exists(record, error)) {
-    if (resume == Resume::kNever) {
-      for (const char* part :
-           {"stages", "artifacts", "eval", "fingerprint.json", "report.html", "model"})
-        fs::remove_all(path / part, error);
-    } else if (const auto difference = first_difference(parse_file(record), identity)) {
-      throw ConfigError("refusing to resume " + path.string() + ": " + *difference,
-                        "choose another --out, or start this one afresh with --resume=never");
-    }
+    if (resume == Resume::kAuto)
+      if (const auto difference = first_difference(parse_file(record), identity))
+        throw ConfigError("refusing to resume " + path.string() + ": " + *difference,
+                          "choose another --out, or start this one afresh with --resume=never");
   } else if (fs::exists(path, error) && !fs::is_empty(path, error)) {
     throw ConfigError(path.string() + " is not empty and not a run folder", "choose another --out");
   }
-  return RunFolder(path, identity);
+  return RunFolder(path, identity, resume);
 }
 
-RunFolder::RunFolder(fs::path path, const RunIdentity& identity) : path_(std::move(path)) {
+RunFolder::RunFolder(fs::path path, const RunIdentity& identity, Resume resume)
+    : path_(std::move(path)) {
   std::error_code error;
-  fs::create_directories(path_ / "stages", error);
+  fs::create_directories(path_, error);
   if (error)
     throw IoError("cannot create the run folder " + path_.string() + ": " + error.message(),
                   "choose another --out");
   path_ = fs::canonical(path_);
   lock_ = lock_folder(path_);
   remove_leftovers(path_);
+  if (resume == Resume::kNever) remove_results(path_);
+  fs::create_directories(path_ / "stages");
   is_resumed_ = fs::exists(path_ / "fingerprint.json");
   if (!is_resumed_)
     write_json("fingerprint.json", {{"name", identity.name}, {"inputs", identity.inputs}});
@@ -148,7 +180,12 @@ fs::path RunFolder::record_of(const std::string& step) const {
 bool RunFolder::is_finished(const std::string& step) const {
   std::error_code error;
   if (!fs::exists(record_of(step), error)) return false;
-  const json record = parse_file(record_of(step));
+  const json record =
+      json::parse(read_text_file(record_of(step)), nullptr, /*allow_exceptions=*/false);
+  if (!is_step_record(record)) {
+    core_log().warn(step + " is done again: " + record_of(step).string() + " is damaged");
+    return false;
+  }
   for (const auto& [file, size] : record.at("files").items())
     if (const auto actual = fs::file_size(path_ / file, error);
         error || actual != size.get<uintmax_t>()) {

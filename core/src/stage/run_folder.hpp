@@ -60,7 +60,7 @@ class RunFolder {
   nlohmann::json read_json(const std::filesystem::path& name) const;
 
  private:
-  RunFolder(std::filesystem::path path, const RunIdentity& identity);
+  RunFolder(std::filesystem::path path, const RunIdentity& identity, Resume resume);
   std::filesystem::path record_of(const std::string& step) const;
 
   std::filesystem::path path_;
