@@ -4,6 +4,7 @@
 #include <qtk/runtime/stream.hpp>
 
 #include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
@@ -52,5 +53,12 @@ void* current_stream(c10::Device device) {
 }
 
 bool cuda_is_available() { return cuda_obstacle().empty(); }
+
+int64_t peak_device_bytes(c10::Device device) {
+  if (!device.is_cuda()) return 0;
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return stats.allocated_bytes[kAll].peak;
+}
 
 }  // namespace qtk

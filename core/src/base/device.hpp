@@ -4,6 +4,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <string_view>
 
 namespace qtk {
@@ -16,5 +17,8 @@ c10::Device open_device(std::string_view name);
 
 /// True if libtorch_cuda.so could be opened and a device answers.
 bool cuda_is_available();
+
+/// The most bytes that tensors of a device have held at once in this process; 0 on the CPU.
+int64_t peak_device_bytes(c10::Device device);
 
 }  // namespace qtk

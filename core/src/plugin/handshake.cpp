@@ -5,7 +5,7 @@
 #include <qtk/runtime/error.hpp>
 #include <qtk/runtime/fingerprint.hpp>
 
-#include <ATen/Version.h>
+#include <caffe2/core/common.h>
 
 #include <algorithm>
 #include <charconv>
@@ -59,13 +59,12 @@ constexpr Rule kRules[] = {
     {"cxxstd", "C++ standard", is_equal, false},
 };
 
+/// Not by way of at::show_config(): that asks for CUDA's hooks, and LibTorch keeps its first answer,
+/// so that a libtorch_cuda.so opened later would never be found.
 std::string loaded_torch_version() {
-  const std::string text = at::show_config();
-  constexpr std::string_view kKey = "TORCH_VERSION=";
-  const size_t begin = text.find(kKey);
-  if (begin == text.npos) return {};
-  const size_t value = begin + kKey.size();
-  return text.substr(value, text.find_first_of(", \n", value) - value);
+  const auto& options = caffe2::GetBuildOptions();
+  const auto version = options.find("TORCH_VERSION");
+  return version == options.end() ? std::string() : version->second;
 }
 
 std::string joined(const std::vector<Mismatch>& mismatches, const char* separator,

@@ -1,5 +1,6 @@
 #include "train/trainer.hpp"
 
+#include "base/device.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
 #include "base/progress.hpp"
@@ -167,6 +168,7 @@ void Trainer::log() {
               {"tokens_per_s", static_cast<double>(timed_steps_ * tokens_per_step) / seconds}};
   if (parts_.settings.distill.weight > 0)
     row["distill_kl"] = divergence_sum_.item<double>() / steps;
+  if (const int64_t bytes = peak_device_bytes(device_); bytes > 0) row["peak_memory_bytes"] = bytes;
   parts_.knobs.describe(step_ - 1, row);
   parts_.method_figures.take(row);
   parts_.metrics.write(row);
