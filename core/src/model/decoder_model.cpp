@@ -140,9 +140,9 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
                     "use the model in its dense form, or import it first");
   if (options.compute_dtype && options.device.is_cpu() &&
       at::isReducedFloatingType(*options.compute_dtype))
-    throw ConfigError(std::string("the CPU computes in fp32, not in ") +
-                          c10::toString(*options.compute_dtype),
-                      "use fp32, or a GPU");
+    throw ConfigError(
+        std::string("the CPU computes in fp32, not in ") + c10::toString(*options.compute_dtype),
+        "use fp32, or a GPU");
   const Family& family = *find_family(config.model_type);
   const auto tensors = format::TensorFolder::open(folder);
   const auto weights = load_weights(tensors, family, config, options);
@@ -168,10 +168,13 @@ at::Tensor DecoderModel::block(int64_t layer, const at::Tensor& x) {
   const auto& block = blocks_.at(static_cast<size_t>(layer));
   const auto rotary = rotary_ ? rotary_->table(x.size(1)) : RotaryTable{};
   const auto& attention = block.attention;
-  const auto y =
-      with_residual(x, attention.forward(block.attention_norm.forward(x), rotary, attention_form_),
-                    attention.output);
-  return with_residual(y, block.mlp.forward(block.mlp_norm.forward(y)), block.mlp.output);
+  const auto y = with_residual(
+      x,
+      attention.forward(block.attention_norm.forward(x, attention_form_), rotary, attention_form_),
+      attention.output);
+  return with_residual(
+      y, block.mlp.forward(block.mlp_norm.forward(y, attention_form_), attention_form_),
+      block.mlp.output);
 }
 
 at::Tensor DecoderModel::head(const at::Tensor& x) {

@@ -150,6 +150,8 @@ void apply_process_settings(const config::RunConfig& config) {
   if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
   at::globalContext().setDeterministicAlgorithms(config.determinism != "off",
                                                  config.determinism == "warn");
+  // Otherwise every new tensor is filled first, to show reads of what nobody wrote.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
 void write_inputs(const Run& run, const RunRequest& request, const config::Node& resolved_config) {

@@ -5,6 +5,7 @@
 #include "base/progress.hpp"
 #include "format/safetensors.hpp"
 #include "plugin/run_context.hpp"
+#include "report/event_file.hpp"
 #include "stage/environment.hpp"
 #include "stage/export_model.hpp"
 #include "stage/model_options.hpp"
@@ -123,7 +124,9 @@ class VariantTraining {
     const auto& section = *run_.config.train;
     train::TrainingModel model(*decoder_, inputs_.teacher.get(), section);
     train::AdamW optimizer(model.optimized(optimizer_of(run_)), context_);
-    train::MetricLog metrics(run_.train_folder(variant_.name) / "metrics.jsonl");
+    std::optional<report::EventFile> events;  // opened when it is known where the run goes on
+    train::MetricLog metrics(run_.train_folder(variant_.name) / "metrics.jsonl",
+                             [&](const json& row) { events->add_row(row); });
     train::CheckpointStore checkpoints(run_.train_folder(variant_.name) / "checkpoints",
                                        section.keep);
     prepare_schedulers(model.sites());
@@ -149,7 +152,10 @@ class VariantTraining {
     }
     train::Trainer trainer(std::move(parts));
     trainer.resume();
+    events.emplace(run_.train_folder(variant_.name) / "tensorboard",
+                   trainer.step() > 0 ? trainer.step() + 1 : 0);
     const auto outcome = trainer.run();
+    events->flush();
     model.set_knobs(nullptr, outcome.steps);
     remove_old_bests(outcome.best_step);
     return outcome;
