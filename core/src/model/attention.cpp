@@ -1,6 +1,7 @@
 #include "model/attention.hpp"
 
 #include "model/attention_cpu.hpp"
+#include "model/block_cuda.hpp"
 #include "model/gradients.hpp"
 
 #include <qtk/runtime/check.hpp>
@@ -46,9 +47,12 @@ bool uses_kernel(const AttentionHeads& heads) {
 
 at::Tensor attention_ref(const AttentionHeads& heads, const RotaryTable& rotary,
                          std::optional<int64_t> window, AttentionForm form) {
-  const bool rotates = rotary.cosines.defined();
-  const auto q = (rotates ? rotate_ref(heads.queries, rotary) : heads.queries).transpose(1, 2);
-  const auto k = (rotates ? rotate_ref(heads.keys, rotary) : heads.keys).transpose(1, 2);
+  const auto placed = [&](const at::Tensor& x) {
+    if (!rotary.cosines.defined()) return x;
+    const bool is_fused = form == AttentionForm::kFused && has_block_kernels(x);
+    return is_fused ? rotate_cuda(x, rotary) : rotate_ref(x, rotary);
+  };
+  const auto q = placed(heads.queries).transpose(1, 2), k = placed(heads.keys).transpose(1, 2);
   const auto v = heads.values.transpose(1, 2);
   const int64_t positions = q.size(2), reach = window.value_or(positions);
   if (form == AttentionForm::kTwiceDifferentiable)
@@ -61,7 +65,7 @@ at::Tensor attention_ref(const AttentionHeads& heads, const RotaryTable& rotary,
       .transpose(1, 2);
 }
 
-AttentionHeads Attention::heads(const at::Tensor& x) const {
+AttentionHeads Attention::heads(const at::Tensor& x, AttentionForm form) const {
   auto outputs = inputs.forward(x);
   const int64_t queries = num_heads * head_dim, keys = num_kv_heads * head_dim;
   if (outputs.size() == 1) outputs = outputs.front().split_with_sizes({queries, keys, keys}, -1);
@@ -71,14 +75,14 @@ AttentionHeads Attention::heads(const at::Tensor& x) const {
   };
   AttentionHeads split{by_head(outputs[0], num_heads), by_head(outputs[1], num_kv_heads),
                        by_head(outputs[2], num_kv_heads)};
-  if (query_norm) split.queries = query_norm->forward(split.queries);
-  if (key_norm) split.keys = key_norm->forward(split.keys);
+  if (query_norm) split.queries = query_norm->forward(split.queries, form);
+  if (key_norm) split.keys = key_norm->forward(split.keys, form);
   return split;
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& rotary,
                               AttentionForm form) const {
-  const auto split = heads(x);
+  const auto split = heads(x, form);
   const auto mixed = uses_kernel(split)
                          ? cpu_attention(split.queries, split.keys, split.values, rotary, window)
                          : attention_ref(split, rotary, window, form);

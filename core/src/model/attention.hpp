@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/decoder_config.hpp"
+#include "model/gradients.hpp"
 #include "model/linear_slot.hpp"
 #include "model/norm.hpp"
 #include "model/rotary.hpp"
@@ -12,13 +13,6 @@
 #include <optional>
 
 namespace qtk::model {
-
-/// Which form the attention takes where gradients flow (or on a GPU). Inference on the CPU has its
-/// own kernel.
-enum class AttentionForm {
-  kFused,               // LibTorch's fused kernels; their gradients cannot be differentiated again
-  kTwiceDifferentiable  // plain matrix products, S x S scores per head; for Hessian-vector products
-};
 
 /// [B, S, heads, head_dim], all with the same strides between features.
 struct AttentionHeads {
@@ -37,7 +31,7 @@ struct Attention {
   at::Tensor forward(const at::Tensor& x, const RotaryTable& rotary, AttentionForm form) const;
 
  private:
-  AttentionHeads heads(const at::Tensor& x) const;
+  AttentionHeads heads(const at::Tensor& x, AttentionForm form) const;
 };
 
 /// Differentiable; rotation included. @returns [B, S, heads, head_dim]

@@ -168,10 +168,13 @@ at::Tensor DecoderModel::block(int64_t layer, const at::Tensor& x) {
   const auto& block = blocks_.at(static_cast<size_t>(layer));
   const auto rotary = rotary_ ? rotary_->table(x.size(1)) : RotaryTable{};
   const auto& attention = block.attention;
-  const auto y =
-      with_residual(x, attention.forward(block.attention_norm.forward(x), rotary, attention_form_),
-                    attention.output);
-  return with_residual(y, block.mlp.forward(block.mlp_norm.forward(y)), block.mlp.output);
+  const auto y = with_residual(
+      x,
+      attention.forward(block.attention_norm.forward(x, attention_form_), rotary, attention_form_),
+      attention.output);
+  return with_residual(
+      y, block.mlp.forward(block.mlp_norm.forward(y, attention_form_), attention_form_),
+      block.mlp.output);
 }
 
 at::Tensor DecoderModel::head(const at::Tensor& x) {

@@ -34,7 +34,9 @@ class DecoderModel final : public Decoder {
 
   at::Tensor embed(const at::Tensor& ids) override;
   at::Tensor block(int64_t layer, const at::Tensor& x) override;
-  at::Tensor final_norm(const at::Tensor& x) override { return final_norm_.forward(x); }
+  at::Tensor final_norm(const at::Tensor& x) override {
+    return final_norm_.forward(x, attention_form_);
+  }
   at::Tensor head(const at::Tensor& x) override;
   void set_attention(AttentionForm form) override { attention_form_ = form; }
 

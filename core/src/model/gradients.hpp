@@ -8,6 +8,13 @@
 
 namespace qtk::model {
 
+/// Which form a block takes where gradients flow or on a GPU. Inference on the CPU has kernels of
+/// its own.
+enum class AttentionForm {
+  kFused,               // fused kernels; their gradients cannot be differentiated again
+  kTwiceDifferentiable  // plain operations, S x S scores per head; for Hessian-vector products
+};
+
 /// True if autograd records now and one of the tensors (undefined ones do not count) takes part.
 inline bool needs_gradient(std::initializer_list<at::Tensor> tensors) {
   if (!c10::GradMode::is_enabled()) return false;

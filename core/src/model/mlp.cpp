@@ -1,5 +1,6 @@
 #include "model/mlp.hpp"
 
+#include "model/block_cuda.hpp"
 #include "model/gradients.hpp"
 #include "model/kernels_cpu.hpp"
 
@@ -33,8 +34,9 @@ void silu_times_fused(const at::Tensor& gate, const at::Tensor& up, at::Tensor& 
                   {out.mutable_data_ptr<float>(), columns});
 }
 
-at::Tensor Mlp::gated(const at::Tensor& gate, const at::Tensor& up) const {
+at::Tensor Mlp::gated(const at::Tensor& gate, const at::Tensor& up, AttentionForm form) const {
   if (activation != Activation::kSilu) return activated(gate) * up;
+  if (form == AttentionForm::kFused && has_block_kernels(gate)) return silu_times_cuda(gate, up);
   if (!runs_fused({gate, up})) return silu_times_ref(gate, up);
   auto out =
       inputs.is_dense() && gate.is_contiguous() ? gate : at::empty(gate.sizes(), gate.options());
@@ -46,11 +48,12 @@ at::Tensor Mlp::activated(const at::Tensor& x) const {
   return activation == Activation::kSilu ? at::silu(x) : at::gelu(x, "tanh");
 }
 
-at::Tensor Mlp::forward(const at::Tensor& x) const {
+at::Tensor Mlp::forward(const at::Tensor& x, AttentionForm form) const {
   auto outputs = inputs.forward(x);
   if (is_gated && outputs.size() == 1) outputs = outputs.front().chunk(2, -1);
   QTK_CHECK(outputs.size() == (is_gated ? 2u : 1u), "mlp has ", outputs.size(), " inputs");
-  return output.forward_single(is_gated ? gated(outputs[0], outputs[1]) : activated(outputs[0]));
+  return output.forward_single(is_gated ? gated(outputs[0], outputs[1], form)
+                                        : activated(outputs[0]));
 }
 
 }  // namespace qtk::model

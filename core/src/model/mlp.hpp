@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/family.hpp"
+#include "model/gradients.hpp"
 #include "model/linear_slot.hpp"
 
 #include <ATen/core/Tensor.h>
@@ -14,10 +15,10 @@ struct Mlp {
   Activation activation;
   bool is_gated;
 
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, AttentionForm form = AttentionForm::kFused) const;
 
  private:
-  at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) const;
+  at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, AttentionForm form) const;
   at::Tensor activated(const at::Tensor& x) const;
 };
 

@@ -27,11 +27,13 @@ at::Tensor rms_norm_ref(const at::Tensor& x, const at::Tensor& weight, double ep
   return weight.to(x.scalar_type()) * (wide * scale).to(x.scalar_type());
 }
 
-at::Tensor Norm::forward(const at::Tensor& x) const {
+at::Tensor Norm::forward(const at::Tensor& x, AttentionForm form) const {
   const auto dtype = x.scalar_type();
   if (kind == NormKind::kLayer)
     return at::layer_norm(x, {x.size(-1)}, weight.to(dtype), bias.to(dtype), eps);
   const auto scale = weight.to(dtype);
+  if (x.device().is_cuda() && form == AttentionForm::kFused)
+    return at::rms_norm(x, {x.size(-1)}, scale, eps);
   return runs_fused({x, scale}) ? rms_norm_fused(x, scale, eps) : rms_norm_ref(x, scale, eps);
 }
 

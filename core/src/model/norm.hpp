@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/family.hpp"
+#include "model/gradients.hpp"
 
 #include <ATen/core/Tensor.h>
 
@@ -15,7 +16,7 @@ struct Norm {
   double eps = 1e-5;
 
   /// [..., columns] in the compute dtype -> the same shape.
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, AttentionForm form = AttentionForm::kFused) const;
 };
 
 /// The differentiable form: fp32 inside, or x's dtype if that is wider.

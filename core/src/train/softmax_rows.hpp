@@ -13,4 +13,12 @@ namespace qtk::train {
 void softmax_gradient_rows(at::Tensor& logits, const at::Tensor& targets, double scale,
                            const at::Tensor& nll);
 
+/// Whether the form below can take these logits: fp32 or bf16 on CUDA, in a build that has the
+/// kernel, and a vocabulary that is a multiple of 8.
+bool has_softmax_kernel(const at::Tensor& logits);
+
+/// The same in one kernel. @param nll  [N] fp32
+void softmax_gradient_cuda(at::Tensor& logits, const at::Tensor& targets, double scale,
+                           const at::Tensor& nll);
+
 }  // namespace qtk::train

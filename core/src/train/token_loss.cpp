@@ -46,6 +46,11 @@ ChunkLoss cross_entropy_chunk(at::Tensor logits, const at::Tensor& targets, doub
     softmax_gradient_rows(logits, targets, scale, nll);
     return {(nll.sum() * scale).to(at::kFloat), {}, std::move(logits)};
   }
+  if (has_softmax_kernel(logits)) {
+    const auto nll = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+    softmax_gradient_cuda(logits, targets, scale, nll);
+    return {nll.sum() * scale, {}, std::move(logits)};
+  }
   const auto dtype = logits.scalar_type();
   const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
   auto log_p = at::log_softmax(logits, 1, wide);

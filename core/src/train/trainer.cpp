@@ -90,7 +90,7 @@ void Trainer::remember_faults(const at::Tensor& is_faulty) {
   faults_.add_(is_faulty);
 }
 
-void Trainer::step() {
+void Trainer::take_step() {
   auto& model = parts_.model;
   model.set_knobs(&parts_.knobs, step_);
   model.clear_gradients();
@@ -260,7 +260,7 @@ TrainOutcome Trainer::run() {
   progress.start_at(step_);
   clock_start_ = Clock::now();
   while (step_ < parts_.total_steps) {
-    step();
+    take_step();
     const bool logs = is_due(parts_.settings.log_every),
                evaluates = parts_.held_out_loss && is_due(parts_.settings.eval_every),
                saves = is_due(parts_.settings.checkpoint_every) || step_ == parts_.total_steps;

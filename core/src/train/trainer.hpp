@@ -57,6 +57,7 @@ class Trainer {
 
   /// Continues from the newest sound checkpoint, if there is one.
   void resume();
+  int64_t step() const { return step_; }  // finished ones
   /// To the end. @throws Error(kDiverged), Error(kPreempted or kInterrupted) after a checkpoint,
   /// IoError
   TrainOutcome run();
@@ -66,7 +67,7 @@ class Trainer {
   struct Sums {
     at::Tensor cross_entropy, divergence;  // [] fp32, means over the step's predictions
   };
-  void step();
+  void take_step();
   double lr_factor(int64_t step) const;
   /// Gradients of one step, and its loss.
   Sums accumulate_gradients(int64_t first_window);
