@@ -127,7 +127,8 @@ bool run_and_kill_after(const RunRequest& request, int64_t lines) {
 TEST_F(CalibrateTest, KilledAnywhereItGivesTheSameBytes) {
   for (const std::string estimator :
        {"{use: hutchpp, options: {num_sketch: 2, num_query: 2}}",
-        "{use: hutchinson, options: {num_query: 60}}", "{use: fisher}"}) {
+        "{use: hutchinson, options: {num_query: 60}}",
+        "{use: hutchinson, options: {num_query: 40, num_sketch: 3}}", "{use: fisher}"}) {
     SCOPED_TRACE(estimator);
     const std::string name = "k" + std::to_string(std::hash<std::string>()(estimator));
     run(request(estimator, name));

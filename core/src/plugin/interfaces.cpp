@@ -31,6 +31,7 @@ Scheduler::~Scheduler() = default;
 void Scheduler::prepare(const SchedulePlan&) {}
 
 ModelProbe::~ModelProbe() = default;
+void ModelProbe::repeat(const std::function<void()>& work) { work(); }
 Estimator::~Estimator() = default;
 SearchStrategy::~SearchStrategy() = default;
 

@@ -307,4 +307,10 @@ std::vector<double> DecoderProbe::once(const WorkUnit& unit,
   return values;
 }
 
+void DecoderProbe::repeat(const std::function<void()>& work) {
+  const PassCounts before = counts_;
+  work();
+  counts_ = before;
+}
+
 }  // namespace qtk::train

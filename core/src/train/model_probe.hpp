@@ -43,6 +43,8 @@ class DecoderProbe final : public ModelProbe {
   std::vector<double> once(const WorkUnit& unit,
                            const std::function<std::vector<double>()>& compute) override;
 
+  void repeat(const std::function<void()>& work) override;
+
   /// Of this estimate, units of an interrupted run included.
   const PassCounts& counts() const { return counts_; }
 

@@ -1,5 +1,5 @@
 // Hutchinson's trace estimate: of one site at a time, or of all sites from one product.
-#include "trace/probing.hpp"
+#include "trace/joint_trace.hpp"
 
 #include <qtk/plugin.hpp>
 
@@ -16,6 +16,8 @@ constexpr int64_t kQueriesPerUnit = 10;  // probes that share one gradient's gra
 struct HutchinsonOptions {
   std::string mode = "all";
   int64_t num_query = 50;
+  int64_t num_sketch = 0;
+  bool balance = true;
   double target_error = 0;
   std::string hvp = "double_backward";
   double hvp_step = HessianOptions{}.relative_step;
@@ -30,6 +32,16 @@ struct HutchinsonOptions {
     o.field("num_query", &HutchinsonOptions::num_query)
         .range(2, 1 << 20)
         .doc("Random vectors per batch; with target_error at most so many.");
+    o.field("num_sketch", &HutchinsonOptions::num_sketch)
+        .range(0, 1024)
+        .paper("Hutch++, algorithm 1, over all layers together")
+        .doc(
+            "Mode `all`: vectors that span what layers share, which is measured exactly. Each "
+            "takes the memory of all layers' weights.");
+    o.field("balance", &HutchinsonOptions::balance)
+        .doc(
+            "Mode `all`: scale each layer's random vector by its gradient, so that layers of "
+            "small curvature do not drown in the noise of the others.");
     trace::describe_target(o, " (mode `all`: its median over layers)");
     trace::describe_hvp(o);
   }
@@ -67,7 +79,10 @@ class Hutchinson final : public Estimator {
   // trace(H_ii), because the mean of v_i' H_ij v_j is zero for i != j.
   std::vector<trace::Estimate> estimate_all(ModelProbe& probe) const {
     const auto batches = std::ssize(probe.batch_sizes());
-    const int64_t units = (options_.num_query + kQueriesPerUnit - 1) / kQueriesPerUnit * batches;
+    const int64_t units = num_units(probe);
+    trace::JointTrace joint(context_, probe, scales(probe), trace::hessian_options(options_),
+                            kPurpose);
+    std::vector<std::vector<double>> within = exact_parts(probe, joint);
     std::vector<std::vector<trace::Moments>> moments(
         probe.sites().size(), std::vector<trace::Moments>(static_cast<size_t>(batches)));
     std::vector<trace::Estimate> estimates(moments.size());
@@ -79,11 +94,14 @@ class Hutchinson final : public Estimator {
         const std::string key = "batch " + std::to_string(batch) + " queries " +
                                 std::to_string(first) + " to " + std::to_string(first + count - 1);
         add_values(probe.once({.key = key, .index = unit++, .total = units},
-                              [&] { return probe_all(probe, batch, first, count); }),
+                              [&] {
+                                restore_sketch(probe, joint);
+                                return sums_of(joint.samples(batch, first, count));
+                              }),
                    static_cast<double>(count), static_cast<size_t>(batch), moments);
       }
       for (size_t site = 0; site < moments.size(); ++site)
-        estimates[site] = trace::mean_of_batches(moments[site]);
+        estimates[site] = trace::mean_of_batches(moments[site], within[site]);
       is_reached = options_.target_error > 0 &&
                    trace::median_relative_error(estimates) <= options_.target_error;
     }
@@ -93,14 +111,62 @@ class Hutchinson final : public Estimator {
     return estimates;
   }
 
+  /// At most, for progress.
+  int64_t num_units(const ModelProbe& probe) const {
+    const auto batches = std::ssize(probe.batch_sizes());
+    const int64_t rounds = (options_.num_query + kQueriesPerUnit - 1) / kQueriesPerUnit;
+    return (rounds + (options_.num_sketch > 0 ? 1 : 0)) * batches +
+           (options_.num_sketch > 0 ? 1 : 0) + (options_.balance ? 1 : 0);
+  }
+
+  // Curvature goes with the square of the gradient (fisher ranks layers much as the trace does), so
+  // that C H C with c = 1 / |gradient| has blocks of like size. Any c gives the same mean.
+  std::vector<double> scales(ModelProbe& probe) const {
+    std::vector<double> scales(probe.sites().size(), 1);
+    if (!options_.balance) return scales;
+    const auto squares = probe.once({.key = "balance", .total = num_units(probe)}, [&] {
+      std::vector<double> sums(probe.sites().size(), 0);
+      for (int64_t batch = 0; batch < std::ssize(probe.batch_sizes()); ++batch) {
+        const auto norms = trace::squared_norms(probe.gradients(batch, trace::all_sites(probe)));
+        for (size_t i = 0; i < sums.size(); ++i) sums[i] += norms[i];
+      }
+      return sums;
+    });
+    const double largest = *std::ranges::max_element(squares);
+    if (!(largest > 0) || !std::isfinite(largest)) return scales;
+    for (size_t i = 0; i < scales.size(); ++i)
+      scales[i] = std::sqrt(largest / std::max(squares[i], kLeastShare * largest));
+    return scales;
+  }
+
+  /// By site and batch; zeros without a sketch.
+  std::vector<std::vector<double>> exact_parts(ModelProbe& probe, trace::JointTrace& joint) const {
+    const auto batches = static_cast<size_t>(std::ssize(probe.batch_sizes()));
+    std::vector parts(probe.sites().size(), std::vector<double>(batches, 0));
+    if (options_.num_sketch == 0) return parts;
+    probe.once({.key = "sketch", .total = num_units(probe)}, [&] {
+      joint.sketch(options_.num_sketch);
+      return std::vector<double>();
+    });
+    for (size_t batch = 0; batch < batches; ++batch) {
+      const auto values =
+          probe.once({.key = "batch " + std::to_string(batch) + " sketched part"}, [&] {
+            restore_sketch(probe, joint);
+            return joint.within(static_cast<int64_t>(batch));
+          });
+      for (size_t site = 0; site < parts.size(); ++site) parts[site][batch] = values.at(site);
+    }
+    return parts;
+  }
+
+  /// The basis is too large for the journal: a resumed run makes the same once more.
+  void restore_sketch(ModelProbe& probe, trace::JointTrace& joint) const {
+    if (options_.num_sketch > 0 && !joint.has_sketch())
+      probe.repeat([&] { joint.sketch(options_.num_sketch); });
+  }
+
   /// Sum and sum of squares of the samples of every site.
-  std::vector<double> probe_all(ModelProbe& probe, int64_t batch, int64_t first,
-                                int64_t count) const {
-    const auto sites = trace::all_sites(probe);
-    const auto form = trace::hessian_options(options_);
-    const auto samples =
-        trace::joint_samples(context_, probe, sites, probe.hessian(batch, sites, form), form,
-                             {kPurpose, batch, first, count});
+  static std::vector<double> sums_of(const at::Tensor& samples) {
     const auto sums = at::stack({samples.sum(0), samples.square().sum(0)}, 1).contiguous();
     return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + sums.numel()};
   }
@@ -113,6 +179,7 @@ class Hutchinson final : public Estimator {
       moments[site][batch].add({count, values[2 * site], values[2 * site + 1]});
   }
 
+  static constexpr double kLeastShare = 1e-8;  // of the largest squared gradient
   static constexpr const char* kPurpose = "hutchinson.probe";
   const HutchinsonOptions options_;
   RunContext& context_;

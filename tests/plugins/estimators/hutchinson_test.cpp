@@ -11,8 +11,16 @@ QTK_INSTANTIATE_CONTRACT(EstimatorContract,
                                            {"target_error", "{num_query: 40}"}}});
 QTK_INSTANTIATE_CONTRACT(EstimatorContract,
                          {.id = "hutchinson",
-                          .options = "{mode: tensor, num_query: 12}",
+                          .options = "{num_sketch: 3, num_query: 12}",
                           .tested_elsewhere = {{"vectors_at_once", "VectorsAtOnceChangeNothing"}},
+                          .matters_with = {{"hvp_step", "{hvp: differences}"},
+                                           {"target_error", "{num_query: 40}"}}});
+QTK_INSTANTIATE_CONTRACT(EstimatorContract,
+                         {.id = "hutchinson",
+                          .options = "{mode: tensor, num_query: 12}",
+                          .tested_elsewhere = {{"vectors_at_once", "VectorsAtOnceChangeNothing"},
+                                               {"num_sketch", "TheSketchTakesOutWhatSitesShare"},
+                                               {"balance", "BalanceKeepsSmallTracesAboveTheNoise"}},
                           .matters_with = {{"hvp_step", "{hvp: differences}"}}});
 
 namespace qtk {
@@ -88,6 +96,19 @@ TEST_P(HutchinsonMode, VectorsAtOnceChangeNothing) {
     EXPECT_NEAR(found.entries[i].value, expected.entries[i].value, 1e-10);
 }
 
+TEST(Hutchinson, VectorsAtOnceChangeNothingWithASketch) {
+  QuadraticProbe one(random_quadratic()), four(random_quadratic());
+
+  const auto expected =
+      make<Estimator>("hutchinson", "{num_query: 5, num_sketch: 6}")->estimate(one);
+  const auto found =
+      make<Estimator>("hutchinson", "{num_query: 5, num_sketch: 6, vectors_at_once: 4}")
+          ->estimate(four);
+
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_NEAR(found.entries[i].value, expected.entries[i].value, 1e-9);
+}
+
 TEST_P(HutchinsonMode, NegativeTracesAreReportedAsMeasured) {
   auto loss = random_quadratic();
   for (auto& hessian : loss.hessians) hessian = -hessian;
@@ -100,6 +121,57 @@ TEST_P(HutchinsonMode, NegativeTracesAreReportedAsMeasured) {
     EXPECT_LT(entry.value, 0);
     EXPECT_EQ(entry.flags, std::vector<std::string>{"negative"});
   }
+}
+
+/// Blocks that share three strong directions, of sizes that differ a thousandfold.
+testing::QuadraticLoss shared_directions() {
+  auto loss = random_quadratic();
+  loss.quartic = 0;
+  const auto directions = testing::gaussian({3, 88}, /*seed=*/8).to(at::kDouble);
+  auto sizes = at::ones({88}, at::kDouble);
+  sizes.slice(0, 0, 20).fill_(1e-3);
+  for (size_t b = 0; b < 3; ++b) {
+    loss.hessians[b] = 0.01 * loss.hessians[b] + at::mm(directions.t(), directions);
+    loss.hessians[b] = sizes.sqrt().unsqueeze(1) * loss.hessians[b] * sizes.sqrt();
+    loss.gradients[b] = loss.gradients[b] * sizes.sqrt();
+  }
+  loss.weights.zero_();
+  return loss;
+}
+
+SensitivityTable measure_shared(const std::string& options) {
+  QuadraticProbe probe(shared_directions());
+  auto table = make<Estimator>("hutchinson", options)->estimate(probe);
+  for (int64_t site = 0; site < 4; ++site) {
+    const auto& entry = table.entries[static_cast<size_t>(site)];
+    EXPECT_LT(std::abs(entry.value - probe.trace(site)), 4 * entry.standard_error) << entry.site;
+  }
+  return table;
+}
+
+TEST(Hutchinson, TheSketchTakesOutWhatSitesShare) {
+  const auto plain = measure_shared("{num_query: 200, num_sketch: 0}"),
+             sketched = measure_shared("{num_query: 200, num_sketch: 4}");
+
+  for (size_t site = 0; site < 4; ++site)
+    EXPECT_LT(sketched.entries[site].standard_error, 0.1 * plain.entries[site].standard_error);
+}
+
+TEST(Hutchinson, BalanceKeepsSmallTracesAboveTheNoise) {
+  const auto plain = measure_shared("{num_query: 200, balance: false}"),
+             balanced = measure_shared("{num_query: 200}");
+
+  EXPECT_LT(balanced.entries[0].standard_error, 0.2 * plain.entries[0].standard_error);
+}
+
+TEST(Hutchinson, ASketchOfAllDimensionsIsExact) {
+  QuadraticProbe probe(random_quadratic());
+
+  const auto table =
+      make<Estimator>("hutchinson", "{num_query: 2, num_sketch: 88}")->estimate(probe);
+
+  for (int64_t site = 0; site < 4; ++site)
+    EXPECT_NEAR(table.entries[static_cast<size_t>(site)].value, probe.trace(site), 1e-8);
 }
 
 TEST(Hutchinson, OneProductServesAllSites) {

@@ -70,6 +70,9 @@ class QTK_API ModelProbe {
   /// the call returns; a run that is asked to stop stops here.
   virtual std::vector<double> once(const WorkUnit& unit,
                                    const std::function<std::vector<double>()>& compute) = 0;
+  /// Does what an interrupted run has done and counted in a finished unit, because its result is
+  /// too large to be kept: not counted again. By default: calls `work`.
+  virtual void repeat(const std::function<void()>& work);
 };
 
 /// Fills quantity and entries, one entry per site that could be measured; core adds the rest.
