@@ -57,31 +57,31 @@ def main(folder):
         errors = [e["standard_error"] / abs(e["value"]) if e["value"] else math.inf for e in entries]
         rho = spearman([e["value"] for e in entries], [rows["hutchpp"][site]["value"] for site in sites])
         options = " ".join(f"{key}={value}" for key, value in table["options"].items()
-                           if key in ("mode", "num_query", "num_sketch", "iterations"))
+                           if key in ("mode", "balance", "num_query", "num_sketch", "iterations"))
         error = f"{statistics.median(errors):.3f}" if any(errors) else "-"
         print(f"| {name} | {options or '-'} | {table['gradient_passes']} | {seconds_of(folder, name):.1f} | {error} | "
               f"{sum(e['value'] < 0 for e in entries)} | {rho:.3f} |")
 
-    # The error of either falls with the root of its random vectors. A sketch is paid once; what the queries cost, more of them cost
-    # in proportion. So: passes that "all" needs until a layer's error is that of Hutch++, over the passes Hutch++ took.
-    if "hutchinson_all" in tables:
-        spent = tables["hutchinson_all"]["gradient_passes"]
-        # Hutch++ costs the same for every layer; where it measured some only, those stand for all.
-        reference_passes = round(reference["gradient_passes"] * len(rows["hutchinson_all"]) / len(reference["entries"]))
-        needed = [spent * (rows["hutchinson_all"][site]["standard_error"] / rows["hutchpp"][site]["standard_error"]) ** 2
-                  for site in sites if rows["hutchpp"][site]["standard_error"] > 0]
-        ratio = sorted(reference_passes / passes for passes in needed)
-        pick = lambda share: ratio[min(len(ratio) - 1, int(share * len(ratio)))]  # noqa: E731
-        # One number for the whole table: equal mean of the squared relative errors.
-        relative = {name: statistics.median((rows[name][s]["standard_error"] / rows["hutchpp"][s]["value"]) ** 2 for s in sites)
-                    for name in ("hutchinson_all", "hutchpp")}
-        whole = reference_passes / (spent * relative["hutchinson_all"] / relative["hutchpp"])
-        print(f"\nAt the standard errors of Hutch++ ({reference_passes} passes for {len(rows['hutchinson_all'])} layers) mode `all` needs, of passes through the model:\n")
-        print("| measure | Hutch++ passes / `all` passes |")
-        print("|---|---|")
-        print(f"| equal median relative error over layers | **{whole:.1f}** |")
-        print(f"| layer by layer: median | {pick(0.5):.1f} |")
-        print(f"| layer by layer: worst, 10th and 90th percentile, best | {ratio[0]:.2f}, {pick(0.1):.1f}, {pick(0.9):.1f}, {ratio[-1]:.0f} |")
+    # The error of either falls with the root of its random vectors. So: passes that mode `all` needs until a layer's error is that of
+    # Hutch++, over the passes Hutch++ took. Hutch++ costs the same for every layer; where it measured some only, they stand for all.
+    joint = [name for name in tables if name.startswith("hutchinson")]
+    if not joint:
+        return
+    num_layers = max(len(rows[name]) for name in joint)
+    reference_passes = round(reference["gradient_passes"] * num_layers / len(reference["entries"]))
+    error = {name: {site: rows[name][site]["standard_error"] for site in sites} for name in tables}
+    print(f"\nPasses of Hutch++ ({reference_passes} for {num_layers} layers) over those of mode `all` at the same standard error:\n")
+    print("| estimator | equal median relative error | by layer: median | worst | 10th percentile | 90th | best |")
+    print("|---|---|---|---|---|---|---|")
+    for name in joint:
+        spent = tables[name]["gradient_passes"]
+        ratio = sorted(reference_passes / (spent * (error[name][site] / error["hutchpp"][site]) ** 2)
+                       for site in sites if error["hutchpp"][site] > 0 and error[name][site] > 0)
+        relative = {which: statistics.median((error[which][site] / rows["hutchpp"][site]["value"]) ** 2 for site in sites)
+                    for which in (name, "hutchpp")}
+        whole = reference_passes / (spent * relative[name] / relative["hutchpp"])
+        pick = [ratio[min(len(ratio) - 1, int(share * len(ratio)))] for share in (0.5, 0, 0.1, 0.9, 1)]
+        print(f"| {name} | **{whole:.1f}** | " + " | ".join(f"{value:.2g}" for value in pick) + " |")
 
 
 if __name__ == "__main__":

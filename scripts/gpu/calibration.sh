@@ -49,6 +49,8 @@ readonly at_once=${AT_ONCE:-8}
 measure fisher fisher
 measure grad_norm grad_norm
 measure hutchinson_all hutchinson mode=all "num_query=${ALL_QUERIES:-100}" vectors_at_once="${ALL_AT_ONCE:-2}"
+measure hutchinson_unbalanced hutchinson mode=all balance=false "num_query=${VARIANT_QUERIES:-40}" vectors_at_once="${ALL_AT_ONCE:-2}"
+measure hutchinson_sketched hutchinson mode=all "num_sketch=${ALL_SKETCH:-10}" "num_query=${VARIANT_QUERIES:-40}" vectors_at_once="${ALL_AT_ONCE:-2}"
 measure hessian_vhp hessian_vhp "iterations=${VHP_ITERATIONS:-20}" vectors_at_once="$at_once"
 sed -i "s/targets: .*\]/targets: [\"${TARGETS:-re:.*}\"]/" "$work/config.yaml"
 measure hutchpp hutchpp "num_sketch=${SKETCH:-8}" "num_query=${QUERIES:-8}" vectors_at_once="$at_once"
