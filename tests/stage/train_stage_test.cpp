@@ -3,6 +3,8 @@
 #include "train_fixture.hpp"
 #include "write_limit.hpp"
 
+#include <csignal>
+
 namespace qtk::stage {
 namespace {
 
@@ -216,6 +218,72 @@ TEST_F(TrainTest, ADamagedCheckpointIsPassedOver) {
   for (const int step : {2, 4, 6}) damage(checkpoint(step) / "state.json", 10);
   expect_contains(sentence_of<DataError>([&] { train(); }),
                   {"no checkpoint in ", "is sound", "state.json is damaged", "delete the folder"});
+}
+
+TEST_F(TrainTest, AStopSignalSavesACheckpointAndTheRunGoesOnLater) {
+  write_config("steps: 400, log_every: 2, checkpoint_every: 0");
+  train({}, "undisturbed");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(::open("/dev/null", O_WRONLY), 2);
+    try {
+      train();
+    } catch (const Error& error) {
+      ::_exit(static_cast<int>(error.code()));
+    }
+    ::_exit(0);
+  }
+  const auto file = scratch_ / "run/train/affine/metrics.jsonl";
+  for (int i = 0; i < 2000 && (!fs::exists(file) || fs::file_size(file) == 0); ++i) ::usleep(2000);
+  ::kill(child, SIGTERM);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+
+  EXPECT_EQ(WEXITSTATUS(status), 75);
+  ASSERT_EQ(checkpoints().size(), 1u);
+  EXPECT_NE(checkpoints()[0], "step-00000400");
+  train();
+  EXPECT_TRUE(packed() == packed("undisturbed"));
+  EXPECT_EQ(metrics(), metrics("affine", "undisturbed"));
+}
+
+TEST_F(TrainTest, TheLearningRateFollowsItsSchedule) {
+  write_config("steps: 4, log_every: 1, lr_schedule: {use: linear, options: {warmup_ratio: 0}}");
+
+  train();
+
+  const auto rows = metrics();
+  ASSERT_EQ(rows.size(), 4u);
+  for (size_t i = 1; i < rows.size(); ++i)
+    EXPECT_LT(rows[i]["lr"].get<double>(), rows[i - 1]["lr"].get<double>());
+}
+
+TEST_F(TrainTest, LearnsFromTheBaseModelIfAskedTo) {
+  write_config("steps: 12, log_every: 4, distill: {weight: 1, temperature: 2}");
+
+  train();
+
+  const auto rows = metrics();
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_GT(rows.front()["distill_kl"].get<double>(), 0.01);
+  EXPECT_LT(rows.back()["distill_kl"].get<double>(), rows.front()["distill_kl"].get<double>());
+}
+
+TEST_F(TrainTest, SensitivitiesOfAnotherModelAreRefused) {
+  write_file_atomically(scratch_ / "sensitivity.json", json{{"format", 1},
+                                                            {"quantity", "hessian_trace"},
+                                                            {"model_fingerprint", "0123"},
+                                                            {"data_fingerprint", ""},
+                                                            {"entries", json::array()}}
+                                                           .dump());
+  write_config("steps: 2",
+               "quantizer: {use: affine, options: {bits: 2, group_size: 32}}\n"
+               "scheduler: {use: constant, sensitivity: " +
+                   text("sensitivity.json") + "}\n");
+
+  const auto sentence = sentence_of<DataError>([&] { train(); });
+
+  expect_contains(sentence, {"sensitivity.json", "model"});
 }
 
 }  // namespace
