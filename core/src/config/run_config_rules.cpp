@@ -113,11 +113,16 @@ class Rules {
     else
       for (const char* section : {"data.train", "optimizer", "scheduler"})
         warn_if_unused("train", section);
-    need("eval", config_.data.eval.has_value(), "data.eval");
+    if (!is_evaluated_in_training()) need("eval", config_.data.eval.has_value(), "data.eval");
     need("export", !config_.exports.empty(), "export");
     if (config_.has_stage("report") && !config_.report.html)
       fail("report.html", "stage `report` has nothing to write",
            "set it to true, or remove the stage");
+  }
+
+  bool is_evaluated_in_training() const {
+    return config_.data.eval && config_.has_stage("train") && config_.train &&
+           config_.train->eval_every > 0;
   }
 
   void need(const std::string& stage, bool has_section, const std::string& section) {
