@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 namespace qtk::train {
@@ -57,7 +58,7 @@ TEST_P(DecoderProbeTest, LossIsTheMeanCrossEntropyOfTheNextToken) {
 
 TEST_P(DecoderProbeTest, GradientsAreTheSlopesOfTheLoss) {
   DecoderProbe probe(*decoder_, init({kQuery, kDown, kQuerySecond}));
-  const auto gradients = probe.gradients(0, std::vector<int64_t>{0, 1, 2}, std::nullopt);
+  const auto gradients = probe.gradients(0, std::vector<int64_t>{0, 1, 2}, {});
   for (int64_t site = 0; site < 3; ++site) {
     const auto w = probe.weight(site);
     const auto v = random_signs(w.sizes(), 3, w.options());
@@ -76,10 +77,52 @@ TEST_P(DecoderProbeTest, ABatchsGradientIsTheMeanOfItsSamples) {
   DecoderProbe probe(*decoder_, init({kDown}));
   const std::vector<int64_t> site = {0};
 
-  const auto whole = probe.gradients(1, site, std::nullopt)[0];
-  const auto mean = (probe.gradients(1, site, 0)[0] + probe.gradients(1, site, 1)[0]) / 2;
+  const auto whole = probe.gradients(1, site, {})[0];
+  const auto mean =
+      (probe.gradients(1, site, {.sample = 0})[0] + probe.gradients(1, site, {.sample = 1})[0]) / 2;
 
   EXPECT_TRUE(at::allclose(whole, mean, 1e-4, is_double() ? 1e-12 : 1e-6));
+}
+
+// trace(G) = mean over positions of sum_c p_c |grad(-log p_c)|^2, class after class.
+TEST_P(DecoderProbeTest, DrawnLabelsGiveTheGaussNewtonTrace) {
+  if (!is_double()) GTEST_SKIP() << "one dtype is enough for a random mean";
+  const auto firsts = at::tensor(std::vector<int64_t>{5, 112});
+  ProbeInit all{.sites = {kDown}, .batches = {at::stack({firsts, firsts}, 1)}};
+  for (int64_t first = 0; first < 2; ++first)
+    for (int64_t next = 0; next < tiny::kVocabulary; ++next)
+      all.batches.push_back(
+          at::tensor(std::vector<int64_t>{firsts[first].item<int64_t>(), next}).reshape({1, 2}));
+  const std::vector<int64_t> site = {0};
+  at::Tensor p;
+  {
+    const c10::InferenceMode inference;
+    p = decoder_->logits(firsts.unsqueeze(1)).squeeze(1).softmax(-1);
+  }
+  DecoderProbe probe(*decoder_, all);
+  double expected = 0;
+  for (int64_t first = 0; first < 2; ++first)
+    for (int64_t next = 0; next < tiny::kVocabulary; ++next)
+      expected += 0.5 * p[first][next].item<double>() *
+                  probe.gradients(1 + first * tiny::kVocabulary + next, site, {})[0]
+                      .square()
+                      .sum()
+                      .item<double>();
+  constexpr int kDraws = 600;
+  std::vector<double> norms;
+  for (int draw = 0; draw < kDraws; ++draw)
+    norms.push_back(
+        probe
+            .gradients(0, site,
+                       {.labels = RandomStream({.purpose = "test.labels", .step = draw})})[0]
+            .square()
+            .sum()
+            .item<double>());
+  const auto found = at::tensor(norms, at::kDouble);
+  const double error = found.std().item<double>() / std::sqrt(static_cast<double>(kDraws));
+
+  EXPECT_NEAR(found.mean().item<double>(), expected, 4 * error);
+  EXPECT_LT(error, 0.1 * expected);
 }
 
 // v' H v against the second difference of losses.
@@ -168,9 +211,9 @@ TEST_P(DecoderProbeTest, SeveralVectorsAtOnceGiveTheProductsOfEach) {
 
 TEST_P(DecoderProbeTest, LaterBlocksStartFromTheStatesOfEarlierOnes) {
   DecoderProbe both(*decoder_, init({kQuery, kQuerySecond}));
-  const auto later_first = both.gradients(0, std::vector<int64_t>{1}, std::nullopt)[0];
-  const auto earlier = both.gradients(0, std::vector<int64_t>{0}, std::nullopt)[0];
-  const auto together = both.gradients(0, std::vector<int64_t>{0, 1}, std::nullopt);
+  const auto later_first = both.gradients(0, std::vector<int64_t>{1}, {})[0];
+  const auto earlier = both.gradients(0, std::vector<int64_t>{0}, {})[0];
+  const auto together = both.gradients(0, std::vector<int64_t>{0, 1}, {});
 
   EXPECT_TRUE(at::equal(earlier, together[0]));
   EXPECT_TRUE(at::allclose(later_first, together[1], 1e-4, 1e-7));
@@ -181,7 +224,7 @@ TEST_P(DecoderProbeTest, TheModelIsGivenBackAsItWas) {
   const auto before = decoder_->logits(batches_[0]);
   {
     DecoderProbe probe(*decoder_, init({kQuery, kDown}));
-    probe.gradients(0, std::vector<int64_t>{0, 1}, std::nullopt);
+    probe.gradients(0, std::vector<int64_t>{0, 1}, {});
   }
 
   EXPECT_EQ(decoder_->attached(kQuery), nullptr);
@@ -197,7 +240,7 @@ TEST_P(DecoderProbeTest, UnitsOfAnInterruptedRunKeepTheirCounts) {
     DecoderProbe probe(*decoder_, with_journal);
     const auto values = probe.once({.key = "unit", .total = 1}, [&]() -> std::vector<double> {
       EXPECT_TRUE(is_first);
-      probe.gradients(0, std::vector<int64_t>{0}, std::nullopt);
+      probe.gradients(0, std::vector<int64_t>{0}, {});
       return {1.0 / 3, 2};
     });
     EXPECT_EQ(values, (std::vector{1.0 / 3, 2.0}));

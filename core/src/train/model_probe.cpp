@@ -32,6 +32,23 @@ struct Recording {
   c10::AutoGradMode records{true};
 };
 
+/// One token of each row's distribution, by the inverse of its cumulated probabilities. [n] int64.
+at::Tensor drawn_tokens(const at::Tensor& logits_nV, RandomStream random) {
+  constexpr int64_t kRows = 64;  // at a time: probabilities are fp64
+  auto uniform_n = at::empty({logits_nV.size(0), 1}, at::kDouble);
+  random.fill_uniform(uniform_n);
+  std::vector<at::Tensor> drawn;
+  for (int64_t row = 0; row < logits_nV.size(0); row += kRows) {
+    const auto logits = logits_nV.slice(0, row, row + kRows);
+    const auto cumulated = at::softmax(logits, -1, at::kDouble).cumsum(-1);
+    const auto places = uniform_n.slice(0, row, row + kRows).to(logits.device());
+    drawn.push_back(at::searchsorted(cumulated, places, /*out_int32=*/false, /*right=*/true)
+                        .clamp_max(logits_nV.size(1) - 1)
+                        .squeeze(1));
+  }
+  return at::cat(drawn);
+}
+
 }  // namespace
 
 /// Stands in the place of a site; its weight can be exchanged.
@@ -134,8 +151,8 @@ at::Tensor DecoderProbe::prefix(int64_t batch, int64_t layer) {
   return hidden;
 }
 
-at::Tensor DecoderProbe::loss_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer,
-                                 int64_t copies) {
+DecoderProbe::Outputs DecoderProbe::outputs_of(int64_t batch, std::optional<int64_t> sample,
+                                               int64_t first_layer, int64_t copies) {
   auto x = prefix(batch, first_layer);
   auto targets = init_.batches[static_cast<size_t>(batch)].slice(1, 1);
   if (sample) {
@@ -147,21 +164,33 @@ at::Tensor DecoderProbe::loss_of(int64_t batch, std::optional<int64_t> sample, i
   targets = targets.repeat({copies, 1});
   const int64_t num_layers = decoder_.config().num_layers;
   for (int64_t layer = first_layer; layer < num_layers; ++layer) x = decoder_.block(layer, x);
-  const auto logits = decoder_.head(decoder_.final_norm(x));
-  return at::cross_entropy_loss(logits.flatten(0, 1), targets.reshape(-1)) *
-         static_cast<double>(copies);
+  return {decoder_.head(decoder_.final_norm(x)).flatten(0, 1), targets.reshape(-1)};
+}
+
+at::Tensor DecoderProbe::loss_of(int64_t batch, int64_t first_layer, int64_t copies) {
+  const auto [logits, targets] = outputs_of(batch, std::nullopt, first_layer, copies);
+  return at::cross_entropy_loss(logits, targets) * static_cast<double>(copies);
+}
+
+at::Tensor DecoderProbe::loss_of(int64_t batch, int64_t first_layer,
+                                 const GradientOptions& options) {
+  const auto [logits, targets] = outputs_of(batch, options.sample, first_layer, 1);
+  if (!options.labels) return at::cross_entropy_loss(logits, targets);
+  const auto drawn = drawn_tokens(logits.detach(), *options.labels);
+  return at::cross_entropy_loss(logits, drawn, {}, at::Reduction::Sum) /
+         std::sqrt(static_cast<double>(drawn.numel()));
 }
 
 double DecoderProbe::loss(int64_t batch, int64_t site, const at::Tensor& replacement) {
   const c10::NoGradGuard no_grad;
-  if (site < 0) return loss_of(batch, std::nullopt, 0).item<double>();
+  if (site < 0) return loss_of(batch, 0).item<double>();
   check_site(site);
   QTK_CHECK(replacement.sizes() == weight(site).sizes(), "a replacement for ",
             sites_[static_cast<size_t>(site)].name, " is ", weight(site).sizes(), ", not ",
             replacement.sizes());
   const int64_t place_of[] = {site};
   place(place_of, {{replacement.to(weight(site).options())}});
-  const double value = loss_of(batch, std::nullopt, first_layer(place_of)).item<double>();
+  const double value = loss_of(batch, first_layer(place_of)).item<double>();
   place(place_of, {});
   return value;
 }
@@ -173,19 +202,19 @@ void DecoderProbe::count_passes(int64_t count) {
 
 std::vector<at::Tensor> DecoderProbe::gradients_at(int64_t batch, std::span<const int64_t> sites,
                                                    std::span<const at::Tensor> weights,
-                                                   std::optional<int64_t> sample) {
+                                                   const GradientOptions& options) {
   const Recording recording;
   count_passes(1);
   decoder_.set_attention(AttentionForm::kFused);
   place(sites, weights);
-  const auto loss = loss_of(batch, sample, first_layer(sites));
+  const auto loss = loss_of(batch, first_layer(sites), options);
   place(sites, {});
   return torch::autograd::grad({loss}, {weights.begin(), weights.end()});
 }
 
 std::vector<at::Tensor> DecoderProbe::gradients(int64_t batch, std::span<const int64_t> sites,
-                                                std::optional<int64_t> sample) {
-  return gradients_at(batch, sites, leaves(sites), sample);
+                                                const GradientOptions& options) {
+  return gradients_at(batch, sites, leaves(sites), options);
 }
 
 HessianProduct DecoderProbe::hessian(int64_t batch, std::span<const int64_t> sites,
@@ -209,7 +238,7 @@ HessianProduct DecoderProbe::by_double_backward(int64_t batch, std::vector<int64
                           .detach()
                           .requires_grad_());
   place(sites, weights);
-  const auto loss = loss_of(batch, std::nullopt, first_layer(sites), copies);
+  const auto loss = loss_of(batch, first_layer(sites), copies);
   place(sites, {});
   decoder_.set_attention(AttentionForm::kFused);
   const auto gradients = torch::autograd::grad({loss}, weights, {}, /*retain_graph=*/true,
@@ -257,7 +286,7 @@ HessianProduct DecoderProbe::by_finite_differences(int64_t batch, std::vector<in
       std::vector<at::Tensor> weights;
       for (size_t i = 0; i < dense.size(); ++i)
         weights.push_back(at::add(dense[i], vector[i], signed_step).detach().requires_grad_());
-      return gradients_at(batch, sites, weights, std::nullopt);
+      return gradients_at(batch, sites, weights, {});
     };
     auto above = gradients_beside(step);
     const auto below = gradients_beside(-step);

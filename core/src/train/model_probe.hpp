@@ -37,7 +37,7 @@ class DecoderProbe final : public ModelProbe {
   at::Tensor weight(int64_t site) const override;
   double loss(int64_t batch, int64_t site, const at::Tensor& replacement) override;
   std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites,
-                                    std::optional<int64_t> sample) override;
+                                    const GradientOptions& options) override;
   HessianProduct hessian(int64_t batch, std::span<const int64_t> sites,
                          const HessianOptions& options) override;
   std::vector<double> once(const WorkUnit& unit,
@@ -62,12 +62,18 @@ class DecoderProbe final : public ModelProbe {
   int64_t first_layer(std::span<const int64_t> sites) const;
   /// States in front of `layer`, made without gradients.
   at::Tensor prefix(int64_t batch, int64_t layer);
+  /// Logits [K * B * (S - 1), V] of K copies, and the tokens that follow.
+  struct Outputs {
+    at::Tensor logits, targets;
+  };
+  Outputs outputs_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer,
+                     int64_t copies);
   /// Sum over K copies of the mean loss.
-  at::Tensor loss_of(int64_t batch, std::optional<int64_t> sample, int64_t first_layer,
-                     int64_t copies = 1);
+  at::Tensor loss_of(int64_t batch, int64_t first_layer, int64_t copies = 1);
+  at::Tensor loss_of(int64_t batch, int64_t first_layer, const GradientOptions& options);
   std::vector<at::Tensor> gradients_at(int64_t batch, std::span<const int64_t> sites,
                                        std::span<const at::Tensor> weights,
-                                       std::optional<int64_t> sample);
+                                       const GradientOptions& options);
   HessianProduct by_double_backward(int64_t batch, std::vector<int64_t> sites, int64_t copies);
   HessianProduct by_finite_differences(int64_t batch, std::vector<int64_t> sites,
                                        double relative_step);

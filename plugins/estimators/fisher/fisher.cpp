@@ -64,7 +64,8 @@ class Fisher final : public Estimator {
         const std::string key =
             "batch " + std::to_string(batch) + " sample " + std::to_string(sample);
         const auto values = probe.once({.key = key, .index = index++, .total = total}, [&] {
-          return trace::squared_norms(probe.gradients(batch, trace::all_sites(probe), sample));
+          return trace::squared_norms(
+              probe.gradients(batch, trace::all_sites(probe), {.sample = sample}));
         });
         for (size_t site = 0; site < norms.size(); ++site) norms[site].add(values.at(site));
       }

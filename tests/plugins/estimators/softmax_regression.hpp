@@ -8,6 +8,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -50,15 +52,17 @@ class SoftmaxRegression final : public ModelProbe {
   at::Tensor weight(int64_t) const override { return model_.weight; }
   double loss(int64_t, int64_t, const at::Tensor&) override { return 0; }
   std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t>,
-                                    std::optional<int64_t> sample) override {
+                                    const GradientOptions& options) override {
     auto sum = at::zeros_like(model_.weight);
-    const auto chosen = samples(batch, sample);
+    const auto chosen = samples(batch, options.sample);
+    auto labels = options.labels;
     for (const auto& one : chosen) {
       auto residual = probabilities(one);
-      residual[one.target] -= 1;
+      residual[labels ? drawn(residual, labels->uniform()) : one.target] -= 1;
       sum += at::outer(residual, one.x);
     }
-    return {sum / static_cast<double>(chosen.size())};
+    const auto count = static_cast<double>(chosen.size());
+    return {sum / (labels ? std::sqrt(count) : count)};
   }
   HessianProduct hessian(int64_t batch, std::span<const int64_t>, const HessianOptions&) override {
     return [this, batch](std::span<const at::Tensor> vectors) {
@@ -85,6 +89,10 @@ class SoftmaxRegression final : public ModelProbe {
     if (sample) return {model_.samples.at(static_cast<size_t>(begin + *sample))};
     const auto first = model_.samples.begin() + begin;
     return {first, first + sizes_[static_cast<size_t>(batch)]};
+  }
+  static int64_t drawn(const at::Tensor& probabilities, double uniform) {
+    const auto below = probabilities.cumsum(0).le(uniform).sum().item<int64_t>();
+    return std::min(below, probabilities.size(0) - 1);
   }
   at::Tensor probabilities(const Classified& one) const {
     return at::softmax(model_.weight.mv(one.x), 0);

@@ -3,6 +3,7 @@
 
 #include <qtk/api/linear_site.hpp>
 #include <qtk/api/sensitivity.hpp>
+#include <qtk/runtime/random.hpp>
 #include <qtk/runtime/run_context.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -28,6 +29,15 @@ struct HessianOptions {
   /// K, the most vectors that one call may bring. A GPU does K of a short text in little more time
   /// than one; memory for activations and for the sites' weights grows with K.
   int64_t vectors = 1;
+};
+
+struct GradientOptions {
+  std::optional<int64_t> sample;  // of this sample of the batch alone
+  /// Instead of the text's tokens, tokens drawn with this stream from what the model predicts; the
+  /// loss is then the sum over positions over the square root of their number. The mean of g g'
+  /// over draws is the Gauss-Newton matrix of the mean loss (Martens, New Insights and Perspectives
+  /// on the Natural Gradient Method, arXiv 1412.1193, sections 5 and 9).
+  std::optional<RandomStream> labels;
 };
 
 /// Products with one Hessian: takes K vectors, gives H times each, both as one tensor [K, out, in]
@@ -58,10 +68,10 @@ class QTK_API ModelProbe {
   virtual at::Tensor weight(int64_t site) const = 0;
   /// Loss of one batch; with `replacement` [out, in] in place of the weight of `site` if site >= 0.
   virtual double loss(int64_t batch, int64_t site = -1, const at::Tensor& replacement = {}) = 0;
-  /// Gradients of the loss of one batch, or of one sample of it, for the sites asked, each [out,
-  /// in], from one backward pass.
+  /// Gradients of the loss of one batch for the sites asked, each [out, in], from one backward
+  /// pass.
   virtual std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites,
-                                            std::optional<int64_t> sample = std::nullopt) = 0;
+                                            const GradientOptions& options = {}) = 0;
   /// The Hessian of the loss of one batch with respect to `sites` together: diagonal and cross
   /// blocks. Must not outlive the probe.
   virtual HessianProduct hessian(int64_t batch, std::span<const int64_t> sites,

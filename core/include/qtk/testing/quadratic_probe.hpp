@@ -11,6 +11,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <utility>
@@ -54,9 +55,11 @@ class QuadraticProbe final : public ModelProbe {
         .item<double>();
   }
   std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites,
-                                    std::optional<int64_t> sample) override {
+                                    const GradientOptions& options) override {
     ++gradient_passes;
-    return parts(gradient(batch, loss_.weights, sample).unsqueeze(0), sites, /*is_matrix=*/false);
+    const auto g = options.labels ? gauss_newton_sample(batch, options.labels->next_u64())
+                                  : gradient(batch, loss_.weights, options.sample);
+    return parts(g.unsqueeze(0), sites, /*is_matrix=*/false);
   }
   HessianProduct hessian(int64_t batch, std::span<const int64_t> sites,
                          const HessianOptions& options) override {
@@ -99,6 +102,22 @@ class QuadraticProbe final : public ModelProbe {
     const auto b = static_cast<size_t>(batch);
     const auto linear = sample ? loss_.gradients[b][*sample] : loss_.gradients[b].mean(0);
     return loss_.hessians[b].mv(w) + linear + loss_.quartic / 6 * w.pow(3);
+  }
+  /// A vector g with E g g' = H_b, negative eigenvalues left out: the square root of H_b times
+  /// random signs, which belong to sites by name.
+  at::Tensor gauss_newton_sample(int64_t batch, uint64_t seed) const {
+    const auto& hessian = loss_.hessians[static_cast<size_t>(batch)];
+    if (!hessian.isfinite().all().item<bool>()) return at::full_like(loss_.weights, NAN);
+    auto signs = at::empty_like(loss_.weights);
+    for (size_t i = 0; i < loss_.sites.size(); ++i) {
+      auto part = signs.narrow(0, begins_[i], loss_.sites[i].numel());
+      RandomStream({.seed = seed, .purpose = "testing.labels", .site = loss_.sites[i].name})
+          .fill_rademacher(part);
+    }
+    const auto curved = hessian + at::diag(0.5 * loss_.quartic * loss_.weights.square());
+    const auto [values, vectors] = at::linalg_eigh(curved);
+    const auto root = at::mm(vectors * values.clamp_min(0).sqrt(), vectors.t());
+    return root.mv(signs);
   }
   at::Tensor product(int64_t batch, const at::Tensor& v_KN, const HessianOptions& options) const {
     const auto& w = loss_.weights;
