@@ -3,7 +3,6 @@
 #include <qtk/testing/estimator_contract.hpp>
 
 QTK_INSTANTIATE_CONTRACT(EstimatorContract, "gauss_newton");
-QTK_INSTANTIATE_CONTRACT(EstimatorContract, "gauss_newton {num_query: 30, target_error: 0.05}");
 
 namespace qtk {
 namespace {
@@ -17,10 +16,10 @@ TEST(GaussNewton, ALinearClassifiersTraceIsThatOfItsHessian) {
     SoftmaxRegression probe(testing::three_classes(), batches);
 
     const auto entry =
-        make<Estimator>("gauss_newton", "{num_query: 4000}")->estimate(probe).entries.at(0);
+        make<Estimator>("gauss_newton", "{num_query: 600}")->estimate(probe).entries.at(0);
 
     EXPECT_NEAR(entry.value, 2.2947928894, 4 * entry.standard_error);
-    EXPECT_LT(entry.standard_error, 0.03 * entry.value);
+    EXPECT_LT(entry.standard_error, 0.1 * entry.value);
     EXPECT_GT(entry.standard_error, 0);
   }
 }

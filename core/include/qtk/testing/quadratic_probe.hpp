@@ -57,8 +57,9 @@ class QuadraticProbe final : public ModelProbe {
   std::vector<at::Tensor> gradients(int64_t batch, std::span<const int64_t> sites,
                                     const GradientOptions& options) override {
     ++gradient_passes;
-    const auto g = options.labels ? gauss_newton_sample(batch, options.labels->next_u64())
-                                  : gradient(batch, loss_.weights, options.sample);
+    auto labels = options.labels;
+    const auto g = labels ? gauss_newton_sample(batch, labels->next_u64())
+                          : gradient(batch, loss_.weights, options.sample);
     return parts(g.unsqueeze(0), sites, /*is_matrix=*/false);
   }
   HessianProduct hessian(int64_t batch, std::span<const int64_t> sites,
