@@ -64,13 +64,13 @@ def main(folder):
 
     # The error of either falls with the root of its random vectors. So: passes that mode `all` needs until a layer's error is that of
     # Hutch++, over the passes Hutch++ took. Hutch++ costs the same for every layer; where it measured some only, they stand for all.
-    joint = [name for name in tables if name.startswith("hutchinson")]
+    joint = [name for name in tables if name.startswith(("hutchinson", "gauss_newton"))]
     if not joint:
         return
     num_layers = max(len(rows[name]) for name in joint)
     reference_passes = round(reference["gradient_passes"] * num_layers / len(reference["entries"]))
     error = {name: {site: rows[name][site]["standard_error"] for site in sites} for name in tables}
-    print(f"\nPasses of Hutch++ ({reference_passes} for {num_layers} layers) over those of mode `all` at the same standard error:\n")
+    print(f"\nPasses of Hutch++ ({reference_passes} for {num_layers} layers) over those of estimators of all layers at once, at the same standard error:\n")
     print("| estimator | equal median relative error | by layer: median | worst | 10th percentile | 90th | best |")
     print("|---|---|---|---|---|---|---|")
     for name in joint:

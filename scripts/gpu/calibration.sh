@@ -48,6 +48,7 @@ measure() { # NAME, then ESTIMATOR, then its options as overrides
 readonly at_once=${AT_ONCE:-8}
 measure fisher fisher
 measure grad_norm grad_norm
+measure gauss_newton gauss_newton "num_query=${DRAWS:-40}"
 measure hutchinson_all hutchinson mode=all "num_query=${ALL_QUERIES:-100}" vectors_at_once="${ALL_AT_ONCE:-2}"
 measure hutchinson_unbalanced hutchinson mode=all balance=false "num_query=${VARIANT_QUERIES:-40}" vectors_at_once="${ALL_AT_ONCE:-2}"
 measure hutchinson_sketched hutchinson mode=all "num_sketch=${ALL_SKETCH:-10}" "num_query=${VARIANT_QUERIES:-40}" vectors_at_once="${ALL_AT_ONCE:-2}"
