@@ -6,6 +6,7 @@
 #include "text/tokenizer.hpp"
 
 #include <deque>
+#include <sstream>
 
 namespace qtk {
 namespace {
@@ -257,6 +258,23 @@ TEST_F(ProgramTest, ASuperfluousWordIsNamed) {
   const auto o = qtk({"run", inputs_.text("tiny.yaml"), "surplus"});
   EXPECT_EQ(o.code, 2);
   expect_contains(o.err, {"surplus"});
+}
+
+/// The files they name are fetched by other commands; everything else must be right.
+TEST_F(ProgramTest, TheRecipesHaveNoFaultButMissingFiles) {
+  int64_t recipes = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(QTK_SOURCE_DIR) / "configs")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++recipes;
+    const auto outcome = qtk({"validate", entry.path().string()}, {.folder = scratch_.path()});
+
+    std::istringstream lines(outcome.err);
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_TRUE(!line.starts_with("error[") || line.find("there is no file") != line.npos)
+          << line;
+    EXPECT_EQ(outcome.err.find("warning: "), std::string::npos) << outcome.err;
+  }
+  EXPECT_GE(recipes, 3);
 }
 
 }  // namespace
