@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 BUILD ?= build
 PRESET ?= release
 
-.PHONY: demo test build runtime setup model texts package format lint clean help
+.PHONY: demo test style build runtime setup model texts package format lint clean help
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -11,7 +11,7 @@ help:  ## what each target does
 demo: runtime model texts  ## quantize SmolLM2-135M to 4, 3 and 2 bits, measure, export, report
 	@$(BUILD)/bin/qtk run configs/quickstart.yaml
 
-test: build  ## unit tests, style checks and the out-of-tree plugin
+test: style build  ## unit tests, style checks and the out-of-tree plugin
 	@scripts/test.sh $(BUILD)
 
 build: setup  ## compile everything into build/
@@ -19,6 +19,9 @@ build: setup  ## compile everything into build/
 
 runtime: setup  ## compile the launcher and the plugins only
 	@scripts/build.sh $(BUILD) $(PRESET) $(JOBS) runtime
+
+style: setup  ## directions of includes, names, formatting
+	@scripts/style.sh
 
 setup:  ## system packages and the pinned virtual environment
 	@scripts/setup.sh

@@ -59,8 +59,8 @@ constexpr Rule kRules[] = {
     {"cxxstd", "C++ standard", is_equal, false},
 };
 
-/// Not by way of at::show_config(): that asks for CUDA's hooks, and LibTorch keeps its first answer,
-/// so that a libtorch_cuda.so opened later would never be found.
+/// Not by way of at::show_config(): that asks for CUDA's hooks, and LibTorch keeps its first
+/// answer, so that a libtorch_cuda.so opened later would never be found.
 std::string loaded_torch_version() {
   const auto& options = caffe2::GetBuildOptions();
   const auto version = options.find("TORCH_VERSION");
