@@ -1,0 +1,179 @@
+// Uncompressed and fixed-point messages against the published vectors.
+#include "link.hpp"
+
+#include <qtk/testing/compressor_contract.hpp>
+#include <qtk/testing/config_error.hpp>
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+QTK_INSTANTIATE_CONTRACT(CompressorContract, {.id = "none", .relative_error = 0});
+QTK_INSTANTIATE_CONTRACT(CompressorContract,
+                         {.id = "none", .options = "{dtype: bf16}", .relative_error = 0.003});
+QTK_INSTANTIATE_CONTRACT(CompressorContract, {.id = "fixpoint", .relative_error = 0.01});
+QTK_INSTANTIATE_CONTRACT(CompressorContract, {.id = "fixpoint",
+                                              .options = "{bits: 4, scale_dtype: f16}",
+                                              .relative_error = 0.15});
+QTK_INSTANTIATE_CONTRACT(CompressorContract,
+                         {.id = "fixpoint",
+                          .options = "{bits: 6, scale_method: l2, scale_per: token}",
+                          .relative_error = 0.2});
+
+namespace qtk {
+namespace {
+
+using testing::Link;
+using testing::tensor;
+
+at::Tensor published() {
+  return tensor({0.5, -1, 0.25, 0, -0.125, 0.75, -0.3125, 0, 0.375, 0.25, 0.125, 0}, {1, 3, 4});
+}
+
+std::string f16(const std::string& more) { return "{scale_dtype: f16, " + more + "}"; }
+
+TEST(Fixpoint, GivesThePublishedMessages) {
+  const struct {
+    int bits;
+    const char* payload;
+    double error;
+  } cases[] = {{2, "ceb2ee", 0.0190429688},
+               {3, "e3c7c4f740", 0.00140380859},
+               {4, "f0e86e08eab8", 0.000350952148},
+               {6, "fc0ea0638020e28b60", 2.19345093e-05},
+               {8, "ff00e68060e00080e0a0b380", 1.37090683e-06}};
+  for (const auto& expected : cases) {
+    Link link("fixpoint", f16("bits: " + std::to_string(expected.bits)));
+
+    const at::Tensor y = link.send(published());
+
+    EXPECT_EQ(testing::hex(link.wire), std::string(expected.payload) + "0038003c00350000");
+    EXPECT_NEAR(testing::mean_square_error(y, published()), expected.error, 1e-8 * expected.bits);
+  }
+}
+
+TEST(Fixpoint, DecodesThePublishedValues) {
+  Link link("fixpoint", f16("bits: 4"));
+
+  const at::Tensor y = link.send(published());
+
+  EXPECT_TRUE(at::equal(
+      y, tensor({0.4375, -1, 0.234375, 0, -0.125, 0.75, -0.3125, 0, 0.375, 0.25, 0.1171875, 0},
+                {1, 3, 4})));
+}
+
+TEST(Fixpoint, L2GivesThePublishedMessageAndValues) {
+  Link link("fixpoint", f16("bits: 4, scale_method: l2"));
+
+  const at::Tensor y = link.send(published());
+
+  EXPECT_EQ(testing::hex(link.wire.narrow(0, 0, 6)), "d3c87c38c9a8");
+  EXPECT_TRUE(at::allclose(y,
+                           tensor({0.4598999, -0.9197998, 0.2420654, 0, -0.09197998, 0.7358398,
+                                   -0.3025818, 0, 0.3679199, 0.18396, 0.1210327, 0},
+                                  {1, 3, 4}),
+                           0, 1e-7));
+}
+
+TEST(Fixpoint, SmallTensorsDoNotShrink) {
+  for (const float a : {1.F, 1e-3F, 1e-4F, 1e-5F, 3e-6F, 1e-6F, 1e-7F, 2e-8F, 1e-30F}) {
+    Link link("fixpoint", "{bits: 8}");
+    const at::Tensor x = tensor({a, -a, a / 2, -a / 2}, {1, 4, 1});
+
+    const at::Tensor ratio = link.send(x) / x;
+
+    EXPECT_LE((ratio - 1).abs().max().item<float>(), 1.0F / 128 + 1e-6F) << a;
+  }
+}
+
+TEST(Fixpoint, ErrorIsBelowAStepOfTheScale) {
+  const at::Tensor x = testing::gaussian({3, 10, 24}, 5);
+  for (int bits = 1; bits <= 8; ++bits) {
+    Link link("fixpoint", "{bits: " + std::to_string(bits) + "}");
+
+    const at::Tensor y = link.send(x);
+
+    const at::Tensor step = x.abs().amax({0, 1}, true) / (1 << (bits - 1));
+    EXPECT_TRUE(((y - x).abs() <= step * 1.00001).all().item<bool>()) << bits << " bits";
+    const at::Tensor inner = x < step * ((1 << (bits - 1)) - 1);  // not clipped at the positive end
+    EXPECT_TRUE(((y - x).abs() <= step * 0.50001).masked_select(inner).all().item<bool>())
+        << bits << " bits";
+  }
+}
+
+TEST(Fixpoint, ScalesAreSharedAsAsked) {
+  const at::Tensor x = tensor({1, 10, 2, 20, 3, 30, 4, 40}, {2, 2, 2});
+  const std::pair<const char*, at::Tensor> cases[] = {
+      {"channel", tensor({4, 40}, {1, 1, 2})},
+      {"sample_channel", tensor({2, 20, 4, 40}, {2, 1, 2})},
+      {"token", tensor({10, 20, 30, 40}, {2, 2, 1})},
+      {"tensor", tensor({40}, {1, 1, 1})}};
+  for (const auto& [per, scales] : cases) {
+    Link link("fixpoint", "{bits: 8, scale_per: " + std::string(per) + "}");
+
+    link.send(x);
+
+    ASSERT_EQ(link.wire.numel(), 8 + 4 * scales.numel()) << per;
+    const at::Tensor sent = link.wire.slice(0, 8).clone().view(at::kFloat);
+    EXPECT_TRUE(at::equal(sent, scales.view(-1))) << per;
+  }
+}
+
+TEST(Fixpoint, StaysFiniteAtTheEndsOfEveryRange) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const at::Tensor x = tensor({kLargest, -kLargest, 1e5F, -7e4F, 1e-45F, 0, -3e-39F, 2}, {1, 4, 2});
+  for (const char* dtype : {"f32", "bf16", "f16"})
+    for (const char* method : {"max", "l2"})
+      for (const auto input : {at::kFloat, at::kBFloat16, at::kHalf}) {
+        Link link("fixpoint",
+                  "{scale_dtype: " + std::string(dtype) + ", scale_method: " + method + "}");
+        const at::Tensor finite = x.to(at::kDouble).clamp(-65504, 65504).to(input);
+        EXPECT_TRUE(link.send(finite).isfinite().all().item<bool>());
+        if (input == at::kFloat) {
+          EXPECT_TRUE(link.send(x).isfinite().all().item<bool>());
+        }
+      }
+}
+
+TEST(Fixpoint, WarmUpIsExact) {
+  Link link("fixpoint", "{bits: 2}");
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = testing::gaussian({2, 3, 5}, 1).to(dtype);
+
+    EXPECT_TRUE(at::equal(link.send(x, {}, /*is_warmup=*/true), x));
+  }
+}
+
+TEST(Fixpoint, SizeIsThatOfThePublishedTable) {
+  const auto compressor = [](int bits) {
+    return testing::make<Compressor>("fixpoint", f16("bits: " + std::to_string(bits)));
+  };
+  const TensorSpec spec{{1, 1024, 1600}, at::kFloat};
+
+  EXPECT_EQ(compressor(4)->wire_bytes(spec), 822400);
+  EXPECT_EQ(compressor(6)->wire_bytes(spec), 1232000);
+  EXPECT_EQ(compressor(8)->wire_bytes(spec), 1641600);
+}
+
+TEST(Fixpoint, RefusesWhatItCannotDo) {
+  EXPECT_CONFIG_ERROR("fixpoint", "{bits: 9}", "bits");
+  EXPECT_CONFIG_ERROR("fixpoint", "{scale_per: row}", "scale_per");
+  Link link("fixpoint", "{}");
+  const at::Tensor x = at::zeros({2, 3, 4});
+  at::Tensor wire = at::zeros({5}, at::kByte);
+  EXPECT_THROW(link.sender->encode(x, wire, {.spec = {{2, 3, 4}, at::kFloat}}), Error);
+  EXPECT_THROW(link.receiver->decode(wire, {.spec = {{2, 3, 4}, at::kFloat}}), Error);
+  EXPECT_THROW(link.sender->wire_bytes({{2, 3}, at::kFloat}), Error);
+}
+
+TEST(None, NarrowTypesSaturate) {
+  Link link("none", "{dtype: f16}");
+
+  const at::Tensor y = link.send(tensor({1e6F, -1e6F, 0.5F, 3}, {1, 2, 2}));
+
+  EXPECT_TRUE(at::equal(y, tensor({65504, -65504, 0.5F, 3}, {1, 2, 2})));
+  EXPECT_EQ(link.wire.numel(), 8);
+}
+
+}  // namespace
+}  // namespace qtk
