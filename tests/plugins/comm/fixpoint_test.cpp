@@ -5,6 +5,7 @@
 #include <qtk/testing/config_error.hpp>
 
 #include <gtest/gtest.h>
+#include <original_stream/original_fixpoint.hpp>
 
 #include <limits>
 
@@ -73,6 +74,46 @@ TEST(Fixpoint, L2GivesThePublishedMessageAndValues) {
                                    -0.3025818, 0, 0.3679199, 0.18396, 0.1210327, 0},
                                   {1, 3, 4}),
                            0, 1e-7));
+}
+
+TEST(FixpointReference, ShrinksSmallTensorsAsTheOriginal) {
+  const struct {
+    float size, scale;
+    std::vector<uint8_t> codes;
+    float ratio;
+  } cases[] = {{1, 1, {255, 0, 192, 64}, 0.992188F},
+               {1e-3F, 0.00100040436F, {255, 0, 192, 64}, 0.992589F},
+               {1e-4F, 0.000100016594F, {255, 1, 191, 65}, 0.992352F},
+               {1e-5F, 1.00135803e-05F, {244, 12, 186, 70}, 0.907481F},
+               {3e-6F, 2.98023224e-06F, {224, 32, 176, 80}, 0.745058F},
+               {1e-6F, 1.01327896e-06F, {191, 65, 160, 96}, 0.498723F},
+               {1e-7F, 1.1920929e-07F, {139, 117, 134, 122}, 0.102445F},
+               {2e-8F, 0, {131, 125, 129, 127}, 0}};
+  for (const auto& expected : cases) {
+    const float a = expected.size;
+
+    const auto message = original::fixpoint(tensor({a, -a, a / 2, -a / 2}, {1, 4, 1}), 8);
+
+    EXPECT_EQ(message.codes, expected.codes) << a;
+    EXPECT_NEAR(message.scales[0], expected.scale, 1e-8F * expected.scale) << a;
+    EXPECT_NEAR(message.decoded.view(-1)[0].item<float>() / a, expected.ratio, 1e-6F) << a;
+  }
+}
+
+TEST(Fixpoint, GivesTheMessageOfTheReference) {
+  const at::Tensor x = testing::gaussian({2, 7, 33}, 4) * 100;  // 1e-6 is lost beside the scale
+  for (int bits = 1; bits <= 8; ++bits) {
+    const auto message = original::fixpoint(x, bits);
+    Link link("fixpoint", f16("bits: " + std::to_string(bits)));
+
+    const at::Tensor y = link.send(x);
+
+    const auto payload = static_cast<int64_t>(message.payload.size());
+    EXPECT_EQ(testing::hex(link.wire.narrow(0, 0, payload)), testing::hex(message.payload));
+    EXPECT_TRUE(at::equal(link.wire.slice(0, payload).clone().view(at::kHalf).to(at::kFloat),
+                          at::tensor(message.scales)));
+    EXPECT_TRUE(at::equal(y, message.decoded));
+  }
 }
 
 TEST(Fixpoint, SmallTensorsDoNotShrink) {
