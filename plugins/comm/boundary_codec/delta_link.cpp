@@ -35,6 +35,13 @@ void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
     cache_.put(info.samples[static_cast<size_t>(row)], keep(m_BSC[row]));
 }
 
+at::Tensor DeltaLink::reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const {
+  const at::Tensor delta =
+      read_fixpoint(wire, {m_BSC.size(0), m_BSC.size(1), m_BSC.size(2)}, form_);
+  // In f64, because the sum may exceed x, and so f32, by half a step.
+  return saturated(m_BSC.to(at::kDouble).add_(delta), at::kFloat);
+}
+
 void DeltaLink::encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo& info) {
   require_spec(x, info.spec);
   check(wire, info);
@@ -46,7 +53,7 @@ void DeltaLink::encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo&
   const at::Tensor m_BSC = remembered(info);
   auto* bytes = wire.data_ptr<uint8_t>();
   write_fixpoint(x_BSC - m_BSC, form_, bytes);
-  remember(m_BSC + read_fixpoint(bytes, extent_of(info.spec), form_), info);
+  remember(reconstructed(m_BSC, bytes), info);
 }
 
 at::Tensor DeltaLink::decode(const at::Tensor& wire, const MessageInfo& info) {
@@ -56,10 +63,9 @@ at::Tensor DeltaLink::decode(const at::Tensor& wire, const MessageInfo& info) {
     remember(to_f32(y), info);
     return y;
   }
-  const at::Tensor y =
-      remembered(info) + read_fixpoint(wire.const_data_ptr<uint8_t>(), extent_of(info.spec), form_);
+  const at::Tensor y = reconstructed(remembered(info), wire.const_data_ptr<uint8_t>());
   remember(y, info);
-  return saturated(y.nan_to_num(), info.spec.dtype);
+  return saturated(y, info.spec.dtype);
 }
 
 }  // namespace qtk::boundary

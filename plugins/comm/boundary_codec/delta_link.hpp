@@ -35,6 +35,8 @@ class DeltaLink : public Compressor {
 
   void check(const at::Tensor& wire, const MessageInfo& info) const;
   at::Tensor remembered(const MessageInfo& info) const;  // [B, S, C] f32
+  /// m + dequant(q, s), the same at both ends; f32.
+  at::Tensor reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const;
   void remember(const at::Tensor& m_BSC, const MessageInfo& info);
 
   const char* name_;

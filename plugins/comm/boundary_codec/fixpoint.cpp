@@ -43,7 +43,7 @@ void encode_row(const float* x, const float* scale, int64_t stride, int64_t n, f
   for (int64_t c = 0; c < n; ++c) {
     const float s = scale[c * stride];
     const float u = x[c] / (s > 0 ? s : 1.0F) * half;  // scale 0: x is 0, or below all scales
-    codes[c] = static_cast<uint8_t>(round_half_even(std::clamp(u, -half, half - 1)) + half);
+    codes[c] = static_cast<uint8_t>(round_half_even(std::min(std::max(-half, u), half - 1)) + half);
   }
 }
 

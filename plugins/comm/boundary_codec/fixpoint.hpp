@@ -6,7 +6,8 @@
 //   q    = clip(round_half_even(x / s * H), -H, H - 1) + H,     H = 2^(bits-1)
 //   xhat = (q - H) / H * s
 //
-// Codes are chosen for the stored scale, so small tensors do not shrink.
+// Codes are chosen for the stored scale, so small tensors do not shrink. NaN or infinity in x makes
+// all elements that share its scale NaN or infinite.
 #pragma once
 
 #include <boundary_codec/message.hpp>

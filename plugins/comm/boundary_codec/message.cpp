@@ -31,7 +31,10 @@ Extent extent_of(const TensorSpec& spec) {
             spec.shape.size(), " dimensions");
   QTK_CHECK(spec.dtype == at::kFloat || spec.dtype == at::kBFloat16 || spec.dtype == at::kHalf,
             "a boundary tensor is f32, bf16 or f16, got ", spec.dtype);
-  return {spec.shape[0], spec.shape[1], spec.shape[2]};
+  const Extent extent{spec.shape[0], spec.shape[1], spec.shape[2]};
+  QTK_CHECK(extent.batch > 0 && extent.sequence > 0 && extent.channels > 0,
+            "a boundary tensor has elements, got ", at::IntArrayRef(spec.shape));
+  return extent;
 }
 
 int64_t raw_bytes(const TensorSpec& spec) {
@@ -73,7 +76,9 @@ at::Tensor to_f32(const at::Tensor& x) { return x.detach().to(at::kFloat).contig
 at::Tensor saturated(const at::Tensor& values, at::ScalarType dtype) {
   const double limit = largest(dtype);
   if (limit >= largest(values.scalar_type())) return values.to(dtype);
-  return values.clamp(-limit, limit).to(dtype);
+  // bf16 cannot hold the largest f16, so the cut is made in f32.
+  const at::Tensor wide = values.scalar_type() == at::kDouble ? values : values.to(at::kFloat);
+  return at::where(wide.isinf(), wide, wide.clamp(-limit, limit)).to(dtype);
 }
 
 }  // namespace qtk::boundary

@@ -16,7 +16,8 @@ struct Extent {
   int64_t elements() const { return tokens() * channels; }
 };
 
-/// @throws Error unless the shape has three dimensions and the dtype is f32, bf16 or f16
+/// @throws Error unless the shape has three dimensions, none of them 0, and the dtype is f32, bf16
+/// or f16
 Extent extent_of(const TensorSpec& spec);
 
 /// Bytes of the uncompressed tensor: what a warm-up message has.
@@ -34,6 +35,7 @@ void require_host(const at::Tensor& tensor, const char* method);
 /// fp32 values of x, contiguous, without gradient; may alias x.
 at::Tensor to_f32(const at::Tensor& x);
 /// Cast in which finite values stay finite: those beyond the range of `dtype` become its largest.
+/// NaN and infinity stay what they are, so that a diverged run is seen.
 at::Tensor saturated(const at::Tensor& values, at::ScalarType dtype);
 
 }  // namespace qtk::boundary

@@ -103,9 +103,7 @@ class TahQuant final : public Compressor {
     boundary::require_wire(wire, message_bytes(info));
     if (info.is_warmup) return boundary::write_raw(x, wire);
     boundary::require_host(x, "tah");
-    const double limit = tah::largest_magnitude(settings_.tile_size);
-    tah::encode_tiles(boundary::to_f32(x).clamp(-limit, limit), settings_, layout(info.spec),
-                      wire.data_ptr<uint8_t>());
+    tah::encode_tiles(boundary::to_f32(x), settings_, layout(info.spec), wire.data_ptr<uint8_t>());
   }
 
   at::Tensor decode(const at::Tensor& wire, const MessageInfo& info) override {

@@ -16,6 +16,13 @@ namespace {
 
 constexpr int64_t kElementsPerTask = 32768;
 
+/// Magnitudes above this are cut, so that sums over a tile and differences of them, here and in the
+/// decoder, stay finite.
+double largest_magnitude(int64_t tile_size) {
+  const auto n = static_cast<double>(tile_size);
+  return std::numeric_limits<float>::max() / (4 * n * n);
+}
+
 /// Tiles as they enter the quantizer.
 struct Rotated {
   at::Tensor y_TN;             // f32
@@ -36,6 +43,13 @@ bool has_outlier(const Peaks& peaks, double threshold) {
   return threshold >= 0 && peaks.largest >= threshold * peaks.second;
 }
 
+/// 0 if all values are finite. A NaN zero point lets the receiver see a diverged tile.
+float nan_unless_finite(const float* y, int64_t n) {
+  float sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += y[i] * 0;
+  return sum;
+}
+
 Rotated rotate_outliers(const at::Tensor& x_BSC, double threshold, const Layout& layout) {
   const int64_t n = layout.n;
   Rotated tiles{.y_TN = x_BSC.reshape({layout.tiles, n}).clone(),
@@ -54,8 +68,9 @@ Rotated rotate_outliers(const at::Tensor& x_BSC, double threshold, const Layout&
       rotate(y, n, peaks.pivot);
     }
     const auto [low, high] = std::minmax_element(y, y + n);
-    least[tile] = *low;
-    most[tile] = *high;
+    const float fault = nan_unless_finite(y, n);
+    least[tile] = *low + fault;
+    most[tile] = *high + fault;
   });
   return tiles;
 }
@@ -92,7 +107,7 @@ void encode_tile(const float* y, int64_t n, float zero, float scale, float level
   constexpr float kShift = 12582912.0F;  // rounds half to even: the unit in the last place is 1
   const float divisor = scale > 0 ? scale : 1.0F;
   for (int64_t i = 0; i < n; ++i) {
-    const float u = std::min(std::max((y[i] - zero) / divisor, 0.0F), levels);
+    const float u = std::min(std::max(0.0F, (y[i] - zero) / divisor), levels);
     codes[i] = static_cast<uint8_t>((u + kShift) - kShift);
   }
 }
@@ -127,15 +142,12 @@ void write_codes(const Rotated& tiles, const at::Tensor& is_low, const Settings&
 
 }  // namespace
 
-float largest_magnitude(int64_t tile_size) {
-  const auto n = static_cast<float>(tile_size);
-  return std::numeric_limits<float>::max() / (4 * n * n);
-}
-
 void encode_tiles(const at::Tensor& x_BSC, const Settings& settings, const Layout& layout,
                   uint8_t* wire) {
-  const Rotated tiles = rotate_outliers(x_BSC, settings.threshold, layout);
-  const at::Tensor is_low = lowest(scores(x_BSC, tiles, settings, layout), layout.low_per_row);
+  const double limit = largest_magnitude(layout.n);
+  const at::Tensor cut_BSC = at::where(x_BSC.isinf(), x_BSC, x_BSC.clamp(-limit, limit));
+  const Rotated tiles = rotate_outliers(cut_BSC, settings.threshold, layout);
+  const at::Tensor is_low = lowest(scores(cut_BSC, tiles, settings, layout), layout.low_per_row);
   if (settings.metadata == at::kHalf)
     write_codes<c10::Half>(tiles, is_low, settings, layout, wire);
   else

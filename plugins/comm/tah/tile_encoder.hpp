@@ -10,10 +10,8 @@
 
 namespace qtk::tah {
 
-/// Magnitudes above this are cut: sums over a tile and differences of them stay finite in f32.
-float largest_magnitude(int64_t tile_size);
-
-/// Writes layout.bytes bytes. @param x_BSC  f32, contiguous, at most largest_magnitude()
+/// Writes layout.bytes bytes. Magnitudes above FLT_MAX / (4 n^2) are cut; a tile with NaN or
+/// infinity decodes to NaN. @param x_BSC  f32, contiguous
 void encode_tiles(const at::Tensor& x_BSC, const Settings& settings, const Layout& layout,
                   uint8_t* wire);
 

@@ -1,6 +1,7 @@
 // Both ends of a link in one process, and the notation of the published vectors.
 #pragma once
 
+#include <qtk/testing/memory_state.hpp>
 #include <qtk/testing/plugin_under_test.hpp>
 
 #include <ATen/ATen.h>
