@@ -31,8 +31,13 @@ at::Tensor DeltaLink::remembered(const MessageInfo& info) const {
 }
 
 void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
-  for (int64_t row = 0; row < m_BSC.size(0); ++row)
-    cache_.put(info.samples[static_cast<size_t>(row)], keep(m_BSC[row]));
+  for (int64_t row = 0; row < m_BSC.size(0); ++row) {
+    const int64_t sample = info.samples[static_cast<size_t>(row)];
+    if (m_BSC[row].isfinite().all().item<bool>())
+      cache_.put(sample, keep(m_BSC[row]));
+    else
+      cache_.forget(sample);  // else no later visit of the sample would be finite
+  }
 }
 
 at::Tensor DeltaLink::reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const {

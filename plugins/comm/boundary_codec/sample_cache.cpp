@@ -14,11 +14,16 @@ at::Tensor SampleCache::find(int64_t sample) const {
   return found == by_sample_.end() ? at::Tensor() : found->second->second;
 }
 
+void SampleCache::forget(int64_t sample) {
+  const auto found = by_sample_.find(sample);
+  if (found == by_sample_.end()) return;
+  order_.erase(found->second);
+  by_sample_.erase(found);
+}
+
 void SampleCache::put(int64_t sample, at::Tensor kept) {
-  if (const auto found = by_sample_.find(sample); found != by_sample_.end()) {
-    order_.erase(found->second);
-    by_sample_.erase(found);
-  } else if (size() == capacity_) {
+  forget(sample);
+  if (size() == capacity_) {
     by_sample_.erase(order_.front().first);
     order_.pop_front();
   }

@@ -21,6 +21,8 @@ class SampleCache {
   at::Tensor find(int64_t sample) const;
   /// The sample becomes the one used last. `kept` is owned by the cache from now on.
   void put(int64_t sample, at::Tensor kept);
+  /// As if the sample had never been put.
+  void forget(int64_t sample);
   int64_t size() const { return static_cast<int64_t>(order_.size()); }
 
   /// Names "samples" [n] int64, oldest first, and "kept" [n, ...].

@@ -163,6 +163,36 @@ TEST(Delta, ForgetsTheSampleUsedLongestAgo) {
   }
 }
 
+TEST(Delta, RecoversFromAVisitThatWasNotFinite) {
+  for (const char* id : {"delta", "delta_lowbits"}) {
+    const at::Tensor x = testing::gaussian({1, 4, 4}, 3);
+    Link link(id, "{bits: 6}");
+    link.send(x, {1});
+    link.send(x / 0.0, {1});
+
+    EXPECT_LT((link.send(x, {1}) - x).abs().max().item<float>(), 0.2F) << id;
+  }
+}
+
+TEST(Delta, ContinuesFromACheckpointAsIfItHadNotStopped) {
+  for (const char* id : {"delta", "delta_lowbits"}) {
+    const at::Tensor x = testing::gaussian({1, 4, 4}, 3);
+    Link link(id, "{max_samples: 2}"), later(id, "{max_samples: 2}");
+    for (const int64_t sample : {4, 2}) link.send(x, {sample});
+    testing::MemoryState sent, received;
+    link.sender->save(sent);
+    link.receiver->save(received);
+    later.sender->load(sent);
+    later.receiver->load(received);
+
+    for (const int64_t sample : {7, 2, 4}) {  // 7 replaces 4, the sample used longest ago
+      const at::Tensor y = link.send(x, {sample});
+      EXPECT_TRUE(at::equal(later.send(x, {sample}), y)) << id << " sample " << sample;
+      EXPECT_TRUE(at::equal(later.wire, link.wire)) << id << " sample " << sample;
+    }
+  }
+}
+
 TEST(Delta, ACheckpointOfALargerCacheIsRefused) {
   Link large("delta", "{}"), small("delta", "{max_samples: 1}");
   large.send(at::ones({2, 2, 4}));
