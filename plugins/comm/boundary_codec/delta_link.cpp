@@ -4,7 +4,7 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
+#include <limits>
 
 namespace qtk::boundary {
 
@@ -43,8 +43,11 @@ void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
 at::Tensor DeltaLink::reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const {
   const at::Tensor delta =
       read_fixpoint(wire, {m_BSC.size(0), m_BSC.size(1), m_BSC.size(2)}, form_);
-  // In f64, because the sum may exceed x, and so f32, by half a step.
-  return saturated(m_BSC.to(at::kDouble).add_(delta), at::kFloat);
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const at::Tensor sum = m_BSC + delta;
+  if (is_within(sum, kLargest)) return sum;
+  // It may exceed x, and so f32, by half a step. NaN and infinity that were sent stay.
+  return at::where(delta.isfinite(), sum.clamp(-kLargest, kLargest), sum);
 }
 
 void DeltaLink::encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo& info) {

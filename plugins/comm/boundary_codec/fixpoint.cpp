@@ -40,6 +40,7 @@ float round_half_even(float u) {
 
 void encode_row(const float* x, const float* scale, int64_t stride, int64_t n, float half,
                 uint8_t* codes) {
+#pragma omp simd
   for (int64_t c = 0; c < n; ++c) {
     const float s = scale[c * stride];
     const float u = x[c] / (s > 0 ? s : 1.0F) * half;  // scale 0: x is 0, or below all scales
@@ -49,6 +50,7 @@ void encode_row(const float* x, const float* scale, int64_t stride, int64_t n, f
 
 void decode_row(const uint8_t* codes, const float* scale, int64_t stride, int64_t n, float half,
                 float* x) {
+#pragma omp simd
   for (int64_t c = 0; c < n; ++c)
     x[c] = (static_cast<float>(codes[c]) - half) / half * scale[c * stride];
 }

@@ -26,6 +26,11 @@ double largest(at::ScalarType dtype) {
 
 }  // namespace
 
+bool is_within(const at::Tensor& values, double limit) {
+  const auto [least, most] = at::aminmax(values);
+  return least.item<double>() >= -limit && most.item<double>() <= limit;
+}
+
 Extent extent_of(const TensorSpec& spec) {
   QTK_CHECK(spec.shape.size() == 3, "a boundary tensor is [micro-batch, sequence, channels], got ",
             spec.shape.size(), " dimensions");
@@ -76,6 +81,7 @@ at::Tensor to_f32(const at::Tensor& x) { return x.detach().to(at::kFloat).contig
 at::Tensor saturated(const at::Tensor& values, at::ScalarType dtype) {
   const double limit = largest(dtype);
   if (limit >= largest(values.scalar_type())) return values.to(dtype);
+  if (values.is_cpu() && is_within(values, limit)) return values.to(dtype);
   // bf16 cannot hold the largest f16, so the cut is made in f32.
   const at::Tensor wide = values.scalar_type() == at::kDouble ? values : values.to(at::kFloat);
   return at::where(wide.isinf(), wide, wide.clamp(-limit, limit)).to(dtype);

@@ -32,6 +32,9 @@ void require_spec(const at::Tensor& x, const TensorSpec& spec);
 /// @throws Error if the tensor is not in host memory
 void require_host(const at::Tensor& tensor, const char* method);
 
+/// Whether all magnitudes are at most `limit`; false if one is NaN. One pass, with a
+/// synchronisation.
+bool is_within(const at::Tensor& values, double limit);
 /// fp32 values of x, contiguous, without gradient; may alias x.
 at::Tensor to_f32(const at::Tensor& x);
 /// Cast in which finite values stay finite: those beyond the range of `dtype` become its largest.

@@ -54,6 +54,7 @@ void decode_tiles(const uint8_t* wire, const Settings& settings, const Layout& l
                        const uint8_t* codes = (low[unit] ? from_low : from_high) +
                                               (place[unit] * unit_tiles + tile % unit_tiles) * n;
                        float* y = x + tile * n;
+#pragma omp simd
                        for (int64_t i = 0; i < n; ++i)
                          y[i] = static_cast<float>(codes[i]) * scale[tile] + zero[tile];
                        if (rotated[tile]) rotate_back(y, n, pivot[tile]);

@@ -23,6 +23,11 @@ double largest_magnitude(int64_t tile_size) {
   return std::numeric_limits<float>::max() / (4 * n * n);
 }
 
+at::Tensor cut(const at::Tensor& x, double limit) {
+  if (boundary::is_within(x, limit)) return x;
+  return at::where(x.isinf(), x, x.clamp(-limit, limit));
+}
+
 /// Tiles as they enter the quantizer.
 struct Rotated {
   at::Tensor y_TN;             // f32
@@ -106,6 +111,7 @@ struct Grid {
 void encode_tile(const float* y, int64_t n, float zero, float scale, float levels, uint8_t* codes) {
   constexpr float kShift = 12582912.0F;  // rounds half to even: the unit in the last place is 1
   const float divisor = scale > 0 ? scale : 1.0F;
+#pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float u = std::min(std::max(0.0F, (y[i] - zero) / divisor), levels);
     codes[i] = static_cast<uint8_t>((u + kShift) - kShift);
@@ -144,8 +150,7 @@ void write_codes(const Rotated& tiles, const at::Tensor& is_low, const Settings&
 
 void encode_tiles(const at::Tensor& x_BSC, const Settings& settings, const Layout& layout,
                   uint8_t* wire) {
-  const double limit = largest_magnitude(layout.n);
-  const at::Tensor cut_BSC = at::where(x_BSC.isinf(), x_BSC, x_BSC.clamp(-limit, limit));
+  const at::Tensor cut_BSC = cut(x_BSC, largest_magnitude(layout.n));
   const Rotated tiles = rotate_outliers(cut_BSC, settings.threshold, layout);
   const at::Tensor is_low = lowest(scores(cut_BSC, tiles, settings, layout), layout.low_per_row);
   if (settings.metadata == at::kHalf)

@@ -10,6 +10,7 @@ namespace {
 void hadamard(float* v, int64_t n) {
   for (int64_t width = 1; width < n; width *= 2)
     for (int64_t block = 0; block < n; block += 2 * width)
+#pragma omp simd
       for (int64_t i = block; i < block + width; ++i) {
         const float a = v[i], b = v[i + width];
         v[i] = a + b;
