@@ -1,4 +1,5 @@
 // Uncompressed and fixed-point messages against the published vectors.
+#include "generated.hpp"
 #include "link.hpp"
 
 #include <qtk/testing/compressor_contract.hpp>
@@ -113,6 +114,53 @@ TEST(Fixpoint, GivesTheMessageOfTheReference) {
     EXPECT_TRUE(at::equal(link.wire.slice(0, payload).clone().view(at::kHalf).to(at::kFloat),
                           at::tensor(message.scales)));
     EXPECT_TRUE(at::equal(y, message.decoded));
+  }
+}
+
+TEST(Fixpoint, GivesThePublishedMessageOfABucketedGradient) {
+  const at::Tensor gradient = testing::generated(7, 32, /*has_outliers=*/false).view({1, 8, 4});
+  Link link("fixpoint", f16("bits: 4"));
+
+  const at::Tensor y = link.send(gradient);
+
+  EXPECT_EQ(testing::hex(link.wire.narrow(0, 0, 16)), "3faf0e610ff979add78e681ce63f1771");
+  EXPECT_TRUE(at::equal(link.wire.slice(0, 16).clone().view(at::kHalf).to(at::kFloat),
+                        at::tensor({1.8125F, 1.921875F, 1.890625F, 1.921875F})));
+  EXPECT_NEAR(testing::mean_square_error(y, gradient), 0.0101317167, 1e-9);
+}
+
+/// What arrives of `value` plus the error that was left over last time.
+at::Tensor send_with_feedback(Link& link, const at::Tensor& value, at::Tensor& error) {
+  const at::Tensor sum = value + error.to(at::kFloat);
+  const at::Tensor received = link.send(sum.view({1, 8, 2})).view(-1);
+  error = (sum - received).to(at::kHalf);
+  return received;
+}
+
+TEST(Fixpoint, AveragesWithErrorFeedbackAsPublished) {
+  // Two workers, a chunk of 16 for each to serve: [chunk][worker].
+  const at::Tensor a = testing::generated(7, 32, false), b = testing::generated(8, 32, false);
+  Link link("fixpoint", f16("bits: 4"));
+  const at::Tensor none = at::zeros({16}, at::kHalf);
+  std::vector<std::vector<at::Tensor>> worker_errors = {{none, none}, {none, none}};
+  std::vector<at::Tensor> server_errors = {none, none};
+  const std::pair<double, uint32_t> published[] = {{0.0155437835, 0x8c23f4d3},
+                                                   {0.012413092, 0xebd30e98}};
+  for (const auto& [error, crc] : published) {
+    std::vector<at::Tensor> averages;
+    for (size_t chunk = 0; chunk < 2; ++chunk) {
+      const auto part = [&](const at::Tensor& all) {
+        return all.narrow(0, 16 * static_cast<int64_t>(chunk), 16);
+      };
+      const at::Tensor mean = (send_with_feedback(link, part(a), worker_errors[chunk][0]) +
+                               send_with_feedback(link, part(b), worker_errors[chunk][1])) /
+                              2;
+      averages.push_back(send_with_feedback(link, mean, server_errors[chunk]));
+    }
+    const at::Tensor result = at::cat(averages).contiguous();
+
+    EXPECT_NEAR(testing::mean_square_error(result, (a + b) / 2), error, 1e-8);
+    EXPECT_EQ(testing::crc32({static_cast<const uint8_t*>(result.const_data_ptr()), 128}), crc);
   }
 }
 

@@ -1,27 +1,17 @@
 // Messages made with the original program (TAH-Quant revision 9e44e04).
 #pragma once
 
+#include "generated.hpp"
 #include "link.hpp"
 
 #include <ATen/ATen.h>
 #include <original_stream/original_tah.hpp>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace qtk::testing {
-
-/// IEEE polynomial, as zlib's.
-inline uint32_t crc32(std::span<const uint8_t> bytes) {
-  uint32_t crc = 0xffffffff;
-  for (const uint8_t byte : bytes) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc;
-}
 
 struct SmallMessage {
   original::TahOptions options;
@@ -40,16 +30,8 @@ struct GeneratedMessage {
   double max_error, mean_square;
   float entropies[4], decoded[4];
 
-  /// Multiples of 1/64 from a linear congruential generator, every 97th enlarged.
   at::Tensor x() const {
-    std::vector<float> values;
-    uint32_t state = 12345;
-    for (int64_t i = 0; i < batch * sequence * channels; ++i) {
-      state = 1664525 * state + 1013904223;
-      const float value = static_cast<float>(static_cast<int>(state >> 24 & 255) - 128) / 64;
-      values.push_back(i % 97 == 5 ? 32 * value : value);
-    }
-    return tensor(values, {batch, sequence, channels});
+    return generated(12345, batch * sequence * channels).view({batch, sequence, channels});
   }
 };
 
