@@ -241,6 +241,27 @@ TEST(Tah, ErrorIsBelowHalfAStepWithoutRotation) {
   }
 }
 
+TEST(Tah, CodesCoverWhatRoundingTheZeroPointAdds) {
+  // bf16 has 1000 and 1004 here, and their negatives: the zero point must not lie inside the tile.
+  for (const float offset : {1003.F, -1001.F}) {
+    const at::Tensor x = tensor({0, 0.25, 0.5, 1}, {1, 1, 4}) + offset;
+    Link link("tah", "{tile_size: 4, threshold: -1, high_precision_bits: 7}");
+
+    const at::Tensor y = link.send(x);
+
+    EXPECT_LE((y - x).abs().max().item<float>(), (1 + 4) / 127.F / 2 * 1.02F) << offset;
+  }
+}
+
+TEST(Tah, TiesGoToTheEarlierUnit) {
+  Link link("tah", "{tile_size: 4, high_precision_ratio: 0.5}");
+
+  link.send(at::ones({1, 2, 16}));
+
+  const int64_t precision_at = 16 * 3 / 8 + 16 * 4 / 8 + 2 * 2 * 8;
+  EXPECT_EQ(link.wire[precision_at].item<int>(), 0b1100'1100);
+}
+
 TEST(Tah, SizeFollowsFromTheShape) {
   const auto bytes = [](const std::string& options, std::vector<int64_t> shape) {
     return testing::make<Compressor>("tah", options)->wire_bytes({std::move(shape), at::kFloat});
