@@ -32,7 +32,7 @@ class QTK_API Compressor {
  public:
   virtual ~Compressor();
   /// Size of every message for this spec, fixed, so that a receive can be posted before the message
-  /// exists.
+  /// exists. Messages of a warm-up (MessageInfo::is_warmup) are the tensor's own bytes instead.
   virtual int64_t wire_bytes(const TensorSpec& spec) const = 0;
   /// Writes wire_bytes() bytes into `wire` [uint8, on x's device], on the current stream, without
   /// host synchronisation.
