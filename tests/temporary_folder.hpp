@@ -12,7 +12,7 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "qtk-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
+    path_ = std::filesystem::canonical(::mkdtemp(pattern.data()));
   }
   ~TemporaryFolder() {
     std::error_code ignored;

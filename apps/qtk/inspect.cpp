@@ -49,12 +49,6 @@ std::vector<Row> rows_of(const fs::path& path) {
   return rows;
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 int show_tensors(const fs::path& path, bool is_json) {
   const auto rows = rows_of(path);
   int64_t bytes = 0, weights = 0;
@@ -69,7 +63,7 @@ int show_tensors(const fs::path& path, bool is_json) {
           {{"name", row.name}, {"type", row.type}, {"shape", row.shape}, {"bytes", row.bytes}});
     else
       std::printf("%-56s %-8s %-20s %12lld\n", row.name.c_str(), row.type.c_str(),
-                  shape_text(row.shape).c_str(), static_cast<long long>(row.bytes));
+                  format::shape_text(row.shape).c_str(), static_cast<long long>(row.bytes));
   }
   if (is_json)
     std::cout << json{{"tensors", list},

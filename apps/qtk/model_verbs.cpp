@@ -92,7 +92,7 @@ int import(Arguments arguments) {
   watch_interrupts();
   const std::filesystem::path out = line.required("out");
   const auto imported =
-      stage::import_gguf(line.required("gguf"), out, stage::dtype_from(line.text("dtype")));
+      stage::import_gguf(line.required("gguf"), out, storage_dtype(line.text("dtype")));
   if (line.has("json"))
     std::cout << json{{"out", out.string()},
                       {"tensors", imported.num_tensors},

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "format/safetensors.hpp"
+#include "temporary_folder.hpp"
 
 #include <qtk/runtime/error.hpp>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -19,32 +20,14 @@
 
 namespace qtk::format {
 
-/// A folder that goes away with the test.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    auto name = (std::filesystem::temp_directory_path() / "qtk-format-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
-    path_ = name;
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
-  std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
-      names.push_back(entry.path().filename().string());
-    std::ranges::sort(names);
-    return names;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+/// Names of the files in a folder, sorted.
+inline std::vector<std::string> files_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::ranges::sort(names);
+  return names;
+}
 
 inline std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(QTK_SOURCE_DIR) / "tests/golden/format" / name;

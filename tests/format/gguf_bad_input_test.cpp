@@ -13,7 +13,7 @@ struct BadFile {
 };
 
 void expect_refused(const std::vector<BadFile>& cases) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   for (const BadFile& bad : cases) {
     SCOPED_TRACE(bad.name);
     const auto path = write_bytes(scratch / "bad.gguf", bad.bytes);
@@ -113,7 +113,7 @@ TEST(GgufBadInput, AlignmentsThatAreNoneAreRefused) {
       {"forty-eight", with_alignment(48), "general.alignment is 48"},
       {"2^31", with_alignment(1u << 31), "general.alignment is 2147483648"},
   });
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto text = gguf_bytes({gguf_key("general.alignment", GgufType::kText, gguf_text("32"))});
   expect_contains(message_of([&] { GgufFile::open(write_bytes(scratch / "t.gguf", text)); }),
                   "'general.alignment' is text, expected a whole number");
@@ -165,7 +165,7 @@ TEST(GgufBadInput, TensorsWithoutBytesOfTheirOwnAreRefused) {
 }
 
 TEST(GgufBadInput, EveryTruncationOfAFileIsRefused) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto whole = read_bytes(golden("small.gguf"));
   const auto last = GgufFile::open(golden("small.gguf")).tensors().back();
   const size_t padding = static_cast<size_t>(32 - last.nbytes() % 32) % 32;
@@ -178,7 +178,7 @@ TEST(GgufBadInput, EveryTruncationOfAFileIsRefused) {
 }
 
 TEST(GgufBadInput, MemoryForMetadataIsBounded) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::string empty_texts(8 * 4'000'000, '\0');
   const auto many =
       with_key(raw(GgufType::kList) + gguf_list(GgufType::kText, 4'000'000, empty_texts));

@@ -58,7 +58,7 @@ TEST(GgufFile, GivesRawBlocksThatOutliveIt) {
 }
 
 TEST(GgufFile, ReversesTheSizesOfTheFile) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto path =
       write_bytes(scratch / "s.gguf", gguf_bytes({}, {gguf_tensor("t", {2, 3, 4}, 0, 0)}, 96));
 
@@ -69,7 +69,7 @@ TEST(GgufFile, ReversesTheSizesOfTheFile) {
 }
 
 TEST(GgufFile, ReadsVersion2AndAnotherAlignment) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   std::string bytes = gguf_preamble(1, 1, 2) +
                       gguf_key("general.alignment", GgufType::kU32, raw(uint32_t{64})) +
                       gguf_tensor("t", {2}, 0, 64);
@@ -83,7 +83,7 @@ TEST(GgufFile, ReadsVersion2AndAnotherAlignment) {
 }
 
 TEST(GgufFile, OpensFilesWithTypesItCannotDequantize) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto path =
       write_bytes(scratch / "k.gguf", gguf_bytes({}, {gguf_tensor("w", {256}, 13, 0)}, 176));
 
@@ -95,7 +95,7 @@ TEST(GgufFile, OpensFilesWithTypesItCannotDequantize) {
 }
 
 TEST(GgufFile, AcceptsEmptyTensorsAndFilesWithoutAny) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
 
   const auto none = GgufFile::open(write_bytes(scratch / "a.gguf", gguf_preamble(0, 0)));
   const auto empty = GgufFile::open(
@@ -128,7 +128,7 @@ GgufFields sample_fields() {
 }
 
 TEST(GgufWriter, RoundTripsMetadataAndTensors) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto x = at::randn({3, 64});
   const auto norm = at::randn({7});
 
@@ -154,7 +154,7 @@ TEST(GgufWriter, RoundTripsMetadataAndTensors) {
 }
 
 TEST(GgufWriter, WritesTheWidthsThatOtherReadersExpect) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   GgufWriter(scratch / "w.gguf", sample_fields(), {}).commit();
   const auto bytes = read_bytes(scratch / "w.gguf");
 
@@ -172,7 +172,7 @@ TEST(GgufWriter, WritesTheWidthsThatOtherReadersExpect) {
 }
 
 TEST(GgufWriter, CopiesBlocksAsTheyAre) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto source = GgufFile::open(golden("small.gguf"));
   GgufWriter writer(scratch / "copy.gguf", sample_fields(), source.tensors());
 
@@ -189,7 +189,7 @@ TEST(GgufWriter, CopiesBlocksAsTheyAre) {
 }
 
 TEST(GgufWriter, HoldsTheCallerToItsListAndToTheFormat) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto* f32 = &ggml_type("F32");
   const auto fault = [&](std::vector<GgufTensor> tensors) {
     return message_of<Error>([&] { GgufWriter(scratch / "w.gguf", {}, std::move(tensors)); });

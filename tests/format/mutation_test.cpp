@@ -67,7 +67,7 @@ struct Outcome {
 
 template <class Read>
 Outcome mutate(const std::string& name, int rounds, Read read) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   Mutator mutator(read_bytes(golden(name)));
   Outcome outcome;
   for (int round = 0; round < rounds; ++round) {
@@ -109,7 +109,7 @@ TEST(Mutation, GgufFilesReadOrAreRefused) {
 }
 
 TEST(Mutation, IndexesReadOrAreRefused) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   for (const auto& entry : std::filesystem::directory_iterator(golden("sharded")))
     std::filesystem::copy_file(entry.path(), folder.path() / entry.path().filename());
 

@@ -36,7 +36,7 @@ std::string with_ranges(int a0, int a1, int b0, int b1, size_t data_bytes) {
 }
 
 void expect_refused(const std::vector<BadFile>& cases) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   for (const BadFile& bad : cases) {
     SCOPED_TRACE(bad.name);
     const auto path = write_bytes(scratch / "bad.safetensors", bad.bytes);
@@ -201,7 +201,7 @@ TEST(SafetensorsBadInput, RangesThatDoNotTileTheDataAreRefused) {
 }
 
 TEST(SafetensorsBadInput, EveryTruncationOfAFileIsRefused) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto whole = read_bytes(golden("dtypes.safetensors"));
 
   for (size_t size = 0; size < whole.size(); ++size) {
@@ -213,7 +213,7 @@ TEST(SafetensorsBadInput, EveryTruncationOfAFileIsRefused) {
 }
 
 TEST(SafetensorsBadInput, EveryFlippedBitOfAHeaderEitherReadsOrIsADataError) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto whole = read_bytes(golden("sharded/model-00001-of-00002.safetensors"));
   int refused = 0;
   for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
@@ -233,7 +233,7 @@ TEST(SafetensorsBadInput, EveryFlippedBitOfAHeaderEitherReadsOrIsADataError) {
 }
 
 TEST(SafetensorsBadInput, AMillionTensorsReadAndOneMoreIsRefused) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto header_of = [](int count) {
     std::string header = "{";
     for (int i = 0; i < count; ++i) {
@@ -261,7 +261,7 @@ int64_t address_space_bytes() {
 }
 
 TEST(SafetensorsBadInput, AHeaderAtAllLimitsReadsWithin256MiB) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   std::string header = "{\"__metadata__\":{}";
   for (int i = 0; i < 950'000; ++i)
     header += ",\"" + std::string(29, 'n') + std::to_string(1'000'000 + i) +

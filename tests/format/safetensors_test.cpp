@@ -56,7 +56,7 @@ TEST(SafetensorsFile, SuggestsTheNearestNameForAnUnknownOne) {
 }
 
 TEST(SafetensorsFile, AliasesTheMappingWhichOutlivesTheFile) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   at::Tensor tensor;
   {
     SafetensorsWriter writer(scratch / "a.safetensors", {{"a", at::kFloat, {1000}}});
@@ -71,7 +71,7 @@ TEST(SafetensorsFile, AliasesTheMappingWhichOutlivesTheFile) {
 }
 
 TEST(SafetensorsFile, CopiesWhatTheFilePlacesAtOddAddresses) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto values = at::tensor({1.5f, -2.5f});
   std::string bytes = safetensors_bytes(R"({"a":{"dtype":"I8","shape":[3],"data_offsets":[0,3]},)"
                                         R"("b":{"dtype":"F32","shape":[2],"data_offsets":[3,11]}})",
@@ -90,7 +90,7 @@ TEST(SafetensorsFile, CopiesWhatTheFilePlacesAtOddAddresses) {
 }
 
 TEST(SafetensorsFile, AcceptsDataInAnotherOrderThanTheHeader) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto bytes =
       safetensors_bytes(R"({"late":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},)"
                         R"("none":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},)"
@@ -106,7 +106,7 @@ TEST(SafetensorsFile, AcceptsDataInAnotherOrderThanTheHeader) {
 }
 
 TEST(SafetensorsFile, RefusesTruthValuesOtherThanZeroAndOne) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto bytes =
       safetensors_bytes(R"({"m":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]}})") +
       std::string("\1\0\2", 3);
@@ -117,7 +117,7 @@ TEST(SafetensorsFile, RefusesTruthValuesOtherThanZeroAndOne) {
 }
 
 TEST(SafetensorsWriter, RoundTripsAnyDtypeLayoutAndName) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<at::Tensor> tensors = {at::randn({3, 4}).t(),
                                            at::arange(5, at::kLong).slice(0, 1, 4),
                                            at::randn({2, 2}).to(at::kBFloat16),
@@ -145,7 +145,7 @@ TEST(SafetensorsWriter, RoundTripsAnyDtypeLayoutAndName) {
 }
 
 TEST(SafetensorsWriter, WritesTheVeryBytesOfTheReferenceWriter) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto file = SafetensorsFile::open(golden("sharded/model-00001-of-00002.safetensors"));
 
   SafetensorsWriter writer(scratch / "copy.safetensors", file.tensors(), file.metadata());
@@ -156,7 +156,7 @@ TEST(SafetensorsWriter, WritesTheVeryBytesOfTheReferenceWriter) {
 }
 
 TEST(SafetensorsWriter, HoldsTheCallerToItsList) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   SafetensorsWriter writer(scratch / "w.safetensors",
                            {{"a", at::kFloat, {2}}, {"b", at::kFloat, {2}}});
 
@@ -175,7 +175,7 @@ TEST(SafetensorsWriter, HoldsTheCallerToItsList) {
 }
 
 TEST(SafetensorsWriter, RefusesNamesAndDtypesTheFormatLacks) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto fault = [&](std::vector<TensorInfo> tensors) {
     return message_of<Error>(
         [&] { SafetensorsWriter(scratch / "w.safetensors", std::move(tensors)); });
@@ -185,17 +185,17 @@ TEST(SafetensorsWriter, RefusesNamesAndDtypesTheFormatLacks) {
                   "'a' is reserved or used twice");
   expect_contains(fault({{"__metadata__", at::kFloat, {1}}}), "'__metadata__' is reserved");
   expect_contains(fault({{"z", at::kComplexFloat, {1}}}), "cannot hold ComplexFloat (z)");
-  EXPECT_TRUE(scratch.files().empty());
+  EXPECT_TRUE(files_in(scratch.path()).empty());
 }
 
 TEST(SafetensorsWriter, LeavesNothingBehindWithoutCommit) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   {
     SafetensorsWriter(scratch / "w.safetensors", {{"a", at::kFloat, {2}}})
         .write("a", at::zeros({2}));
   }
 
-  EXPECT_TRUE(scratch.files().empty());
+  EXPECT_TRUE(files_in(scratch.path()).empty());
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ class ShardedFolder : public ::testing::Test {
     return message_of([&] { TensorFolder::open(scratch_.path()); });
   }
 
-  ScratchFolder scratch_;
+  TemporaryFolder scratch_;
 };
 
 TEST_F(ShardedFolder, ReadsTensorsOfAllShards) {
@@ -106,7 +106,7 @@ TEST_F(ShardedFolder, RefusesIndexesThatAreWrongOrLeaveTheFolder) {
 }
 
 TEST(TensorFolder, SaysWhatAFolderWithoutWeightsHolds) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const auto fault = [&](const fs::path& path) {
     return message_of([&] { TensorFolder::open(path); });
   };
@@ -127,7 +127,7 @@ at::Tensor tensor_for(const TensorInfo& info) {
 }
 
 TEST(WriteTensorFolder, WritesOneFileWhenAllFits) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {{"m.a", at::kFloat, {4}},
                                            {"m.b", at::kBFloat16, {2, 3}}};
 
@@ -141,7 +141,7 @@ TEST(WriteTensorFolder, WritesOneFileWhenAllFits) {
 }
 
 TEST(WriteTensorFolder, SplitsIntoShardsWithAnIndexThatItsReaderAccepts) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {{"m.a", at::kFloat, {10}},
                                            {"m.b", at::kFloat, {10}},
                                            {"m.c", at::kFloat, {100}},
@@ -149,7 +149,7 @@ TEST(WriteTensorFolder, SplitsIntoShardsWithAnIndexThatItsReaderAccepts) {
 
   const auto files = write_tensor_folder(scratch.path(), tensors, tensor_for, {.shard_bytes = 80});
 
-  EXPECT_EQ(scratch.files(),
+  EXPECT_EQ(files_in(scratch.path()),
             (std::vector<std::string>{"model-00001-of-00003.safetensors",
                                       "model-00002-of-00003.safetensors",
                                       "model-00003-of-00003.safetensors", kIndex}));
@@ -164,7 +164,7 @@ TEST(WriteTensorFolder, SplitsIntoShardsWithAnIndexThatItsReaderAccepts) {
 }
 
 TEST(WriteTensorFolder, PutsWiderDtypesFirstSoThatAllAreAligned) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {
       {"a", at::kChar, {3}}, {"b", at::kHalf, {3}}, {"c", at::kLong, {1}}, {"d", at::kFloat, {1}}};
   std::string order;
@@ -182,7 +182,7 @@ TEST(WriteTensorFolder, PutsWiderDtypesFirstSoThatAllAreAligned) {
 }
 
 TEST(WriteTensorFolder, OverwritesItsOwnLayoutAndRefusesAnother) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {{"a", at::kFloat, {10}}, {"b", at::kFloat, {10}}};
   write_tensor_folder(scratch.path(), tensors, tensor_for, {.shard_bytes = 40});
 
@@ -193,7 +193,7 @@ TEST(WriteTensorFolder, OverwritesItsOwnLayoutAndRefusesAnother) {
 }
 
 TEST(WriteTensorFolder, AnInterruptedExportIsNotTakenForAWholeOne) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {{"a", at::kFloat, {10}}, {"b", at::kFloat, {10}}};
   write_tensor_folder(scratch.path(), tensors, tensor_for, {.shard_bytes = 40});
   const auto stop_at_b = [](const TensorInfo& info) {
@@ -207,7 +207,7 @@ TEST(WriteTensorFolder, AnInterruptedExportIsNotTakenForAWholeOne) {
 }
 
 TEST(WriteTensorFolder, RefusesOneNameInTwoShards) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
 
   expect_contains(message_of<Error>([&] {
                     write_tensor_folder(scratch.path(),

@@ -47,7 +47,7 @@ TEST(WriteFault, AFullDiskIsAnIoErrorThatLeavesNoFile) {
   for (const auto write : {write_safetensors, write_gguf})
     for (const rlim_t limit : {0, 10, 4096, 300'000}) {
       SCOPED_TRACE(limit);
-      ScratchFolder scratch;
+      TemporaryFolder scratch;
       std::string message;
       {
         const FileSizeLimit full(limit);
@@ -55,13 +55,13 @@ TEST(WriteFault, AFullDiskIsAnIoErrorThatLeavesNoFile) {
       }
 
       expect_contains(message, "cannot write " + (scratch / "model").string() + ": File too large");
-      EXPECT_TRUE(scratch.files().empty());
+      EXPECT_TRUE(files_in(scratch.path()).empty());
     }
 }
 
 TEST(WriteFault, AFullDiskKeepsTheOldFile) {
   for (const auto write : {write_safetensors, write_gguf}) {
-    ScratchFolder scratch;
+    TemporaryFolder scratch;
     write(scratch / "model");
     const auto before = read_bytes(scratch / "model");
     {
@@ -69,13 +69,13 @@ TEST(WriteFault, AFullDiskKeepsTheOldFile) {
       EXPECT_THROW(write(scratch / "model"), IoError);
     }
 
-    EXPECT_EQ(scratch.files(), std::vector<std::string>{"model"});
+    EXPECT_EQ(files_in(scratch.path()), std::vector<std::string>{"model"});
     EXPECT_EQ(read_bytes(scratch / "model"), before);
   }
 }
 
 TEST(WriteFault, AFolderWhoseSecondShardFailsHasNoIndex) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   const std::vector<TensorInfo> tensors = {{"a", at::kFloat, {10}}, {"b", at::kFloat, {kWeights}}};
   {
     const FileSizeLimit full(4096);
@@ -85,12 +85,12 @@ TEST(WriteFault, AFolderWhoseSecondShardFailsHasNoIndex) {
                  IoError);
   }
 
-  EXPECT_EQ(scratch.files(), std::vector<std::string>{"model-00001-of-00002.safetensors"});
+  EXPECT_EQ(files_in(scratch.path()), std::vector<std::string>{"model-00001-of-00002.safetensors"});
   EXPECT_THROW(TensorFolder::open(scratch.path()), DataError);
 }
 
 TEST(WriteFault, AFolderThatCannotBeMadeIsAnIoError) {
-  ScratchFolder scratch;
+  TemporaryFolder scratch;
   write_bytes(scratch / "file", "x");
 
   expect_contains(message_of<IoError>([&] { write_safetensors(scratch / "file/model"); }),

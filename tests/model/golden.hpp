@@ -5,6 +5,7 @@
 #include "base/atomic_file.hpp"
 #include "format/safetensors.hpp"
 #include "model/decoder.hpp"
+#include "temporary_folder.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -39,24 +40,6 @@ inline double relative_error(const at::Tensor& found, const at::Tensor& expected
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-/// A folder that goes with its owner.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "qtk-model-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
 using Tensors = std::map<std::string, at::Tensor>;
 
 inline void write_weights(const std::filesystem::path& folder, const Tensors& tensors) {
@@ -85,7 +68,7 @@ class ChangedModel {
   }
 
   const std::filesystem::path& path() const { return folder_.path(); }
-  std::string file(const std::string& name) const { return folder_.file(name); }
+  std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
   std::unique_ptr<Decoder> load(const LoadOptions& options = {}) const {
     return Decoder::load(path(), options);
   }

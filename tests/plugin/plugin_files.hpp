@@ -2,6 +2,8 @@
 // test's own.
 #pragma once
 
+#include "temporary_folder.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -46,27 +48,6 @@ inline std::string patched_manifest(const std::string& content, const std::strin
   const size_t manifest = content.find("qtk_manifest=1");
   return content.substr(0, manifest) + patched(content.substr(manifest), from, to);
 }
-
-/// Removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "qtk-test-XXXXXX").string();
-    path_ = fs::canonical(::mkdtemp(pattern.data()));
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const fs::path& part) const { return path_ / part; }
-
- private:
-  fs::path path_;
-};
 
 /// Sets or unsets a variable of the environment for its own life.
 class EnvironmentVariable {

@@ -52,7 +52,7 @@ constexpr std::array kDtypes = {
   throw DataError(path.string() + ": " + what, std::move(remedy));
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) { return json(shape).dump(); }
+std::string shape_json(const std::vector<int64_t>& shape) { return json(shape).dump(); }
 
 void sort_by_name(SafetensorsHeader& header, const std::filesystem::path& path) {
   auto& order = header.by_name;
@@ -151,7 +151,7 @@ std::string encode_safetensors_header(const std::vector<TensorInfo>& tensors,
     const int64_t end = offset + tensor.nbytes();
     if (text.size() > 1) text += ',';
     text += json(tensor.name).dump() + ":{\"dtype\":\"" + std::string(dtype) +
-            "\",\"shape\":" + shape_text(tensor.shape) + ",\"data_offsets\":[" +
+            "\",\"shape\":" + shape_json(tensor.shape) + ",\"data_offsets\":[" +
             std::to_string(offset) + "," + std::to_string(end) + "]}";
     offset = end;
   }

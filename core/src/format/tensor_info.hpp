@@ -22,4 +22,7 @@ struct TensorInfo {
   int64_t nbytes() const { return numel() * static_cast<int64_t>(c10::elementSize(dtype)); }
 };
 
+/// "[64, 64]"
+std::string shape_text(const std::vector<int64_t>& shape);
+
 }  // namespace qtk::format

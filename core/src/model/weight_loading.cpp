@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 
 namespace qtk::model {
 namespace {
@@ -30,12 +29,6 @@ std::string stored_name(const format::TensorFolder& folder, const Family& family
   return is_embedding && config.is_tied && folder.has(head) ? head : "";
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << shape;
-  return text.str();
-}
-
 void check_tensor(const format::TensorFolder& folder, const std::string& name,
                   const TensorSlot& slot) {
   const auto& info = folder.info(name);
@@ -47,8 +40,8 @@ void check_tensor(const format::TensorFolder& folder, const std::string& name,
         "use the model in its dense form; packed models are opened through the run that made them");
   if (info.shape != slot.shape)
     throw DataError(folder.folder().string() + ": tensor '" + name + "' has shape " +
-                        shape_text(info.shape) + ", but config.json makes it " +
-                        shape_text(slot.shape),
+                        format::shape_text(info.shape) + ", but config.json makes it " +
+                        format::shape_text(slot.shape),
                     std::string(kAgain));
 }
 

@@ -108,7 +108,7 @@ Exported export_compressed_tensors(const model::Decoder& decoder, const ExportRe
   if (!request.type.empty())
     throw ConfigError("export format compressed-tensors has no type '" + request.type + "'",
                       "bits and groups come from the quantizer");
-  const at::ScalarType rest = dtype_from(request.dtype.empty() ? "bf16" : request.dtype);
+  const at::ScalarType rest = storage_dtype(request.dtype.empty() ? "bf16" : request.dtype);
   const PackedSites packed = pack_sites(decoder);
   const DeployedTensors deployed(decoder);
   std::vector<TensorInfo> infos;

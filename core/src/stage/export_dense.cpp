@@ -42,7 +42,7 @@ Exported export_dense(const model::Decoder& decoder, const ExportRequest& reques
   if (!request.type.empty())
     throw ConfigError("export format hf-dense has no type '" + request.type + "'",
                       "use dtype: f32, f16 or bf16");
-  const at::ScalarType dtype = dtype_from(request.dtype.empty() ? "bf16" : request.dtype);
+  const at::ScalarType dtype = storage_dtype(request.dtype.empty() ? "bf16" : request.dtype);
   const DeployedTensors deployed(decoder);
   auto infos = deployed.tensors();
   for (auto& info : infos) info.dtype = dtype;

@@ -35,12 +35,6 @@ std::vector<int64_t> stored_shape(std::vector<int64_t> shape, const GgufTensorRu
   return shape;
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const int64_t size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join(sizes) + "]";
-}
-
 /// The rules whose tensors the file has. Missing and surplus tensors are all named at once.
 std::vector<GgufTensorRule> rules_in(const format::GgufFile& file,
                                      std::vector<GgufTensorRule> layout) {
@@ -112,8 +106,8 @@ void check_shapes(const format::GgufFile& file, const std::vector<GgufTensorRule
                       "the model is a variant that qtk does not know");
     if (stored.size() != known->second.size() || stored_shape(stored, rule) != known->second)
       throw DataError(file.path().string() + ": tensor " + rule.gguf + " has shape " +
-                          shape_text(stored) + ", but the file's settings make it " +
-                          shape_text(stored_shape(known->second, rule)),
+                          format::shape_text(stored) + ", but the file's settings make it " +
+                          format::shape_text(stored_shape(known->second, rule)),
                       "the file is damaged");
   }
 }

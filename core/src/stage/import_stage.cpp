@@ -14,7 +14,7 @@ void import_stage(Run& run) {
     return;
   const auto start = std::chrono::steady_clock::now();
   const auto imported = import_gguf(run.config.model.path, run.model_folder(),
-                                    dtype_from(run.config.model.import_dtype));
+                                    storage_dtype(run.config.model.import_dtype));
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   run.folder.finish("import", seconds, imported.files);

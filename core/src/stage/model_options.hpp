@@ -9,7 +9,7 @@ namespace qtk::stage {
 
 inline model::LoadOptions load_options(const Run& run) {
   model::LoadOptions options{.device = run.context->device()};
-  if (run.config.model.dtype != "file") options.dtype = dtype_from(run.config.model.dtype);
+  if (run.config.model.dtype != "file") options.dtype = storage_dtype(run.config.model.dtype);
   return options;
 }
 

@@ -26,7 +26,7 @@ void quantize_variant(Run& run, const config::QuantizerVariant& variant,
   const QuantizerPlan plan = plan_quantizers(variant.quantizer, decoder.sites(), *run.context);
   const auto folder = run.packed_folder(variant.name);
   c10::optional<at::ScalarType> rest;
-  if (variant.quantizer.rest_dtype != "file") rest = dtype_from(variant.quantizer.rest_dtype);
+  if (variant.quantizer.rest_dtype != "file") rest = storage_dtype(variant.quantizer.rest_dtype);
   const auto outcomes = write_packed_model(run.model_folder(), decoder, plan, folder, rest,
                                            "quantize " + variant.name);
   run.folder.write_json(

@@ -6,13 +6,6 @@
 
 namespace qtk::stage {
 
-at::ScalarType dtype_from(const std::string& name) {
-  if (name == "f32") return at::kFloat;
-  if (name == "f16") return at::kHalf;
-  if (name == "bf16") return at::kBFloat16;
-  throw ConfigError("unknown dtype '" + name + "'", "known: f32, f16, bf16");
-}
-
 std::string hugging_face_dtype(at::ScalarType dtype) {
   return dtype == at::kHalf ? "float16" : dtype == at::kBFloat16 ? "bfloat16" : "float32";
 }

@@ -1,14 +1,13 @@
 // Dtypes of weights that are written dense: their names, and the way into them.
 #pragma once
 
+#include <qtk/storage_dtype.hpp>
+
 #include <ATen/core/Tensor.h>
 
 #include <string>
 
 namespace qtk::stage {
-
-/// "f32", "f16", "bf16". @throws ConfigError for another name
-at::ScalarType dtype_from(const std::string& name);
 
 /// As `torch_dtype` of a config.json says it: "float32", "float16", "bfloat16".
 std::string hugging_face_dtype(at::ScalarType dtype);

@@ -205,7 +205,7 @@ class VariantTraining {
   void write_to(const fs::path& folder, const fs::path& record) const {
     c10::optional<at::ScalarType> rest;
     if (const auto& dtype = variant_.quantizer.rest_dtype; dtype != "file")
-      rest = dtype_from(dtype);
+      rest = storage_dtype(dtype);
     else
       rest = format::TensorFolder::open(run_.model_folder()).tensors().front().dtype;
     const at::NoGradGuard no_grad;

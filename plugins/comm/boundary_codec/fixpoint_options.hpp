@@ -2,6 +2,7 @@
 #pragma once
 
 #include <qtk/options/option_set.hpp>
+#include <qtk/storage_dtype.hpp>
 
 #include <boundary_codec/fixpoint.hpp>
 
@@ -22,9 +23,7 @@ struct FixpointOptions {
                          : scale_per == "sample_channel" ? ScalePer::kSampleChannel
                          : scale_per == "token"          ? ScalePer::kToken
                                                          : ScalePer::kTensor,
-            .scale_dtype = scale_dtype == "f16"    ? at::kHalf
-                           : scale_dtype == "bf16" ? at::kBFloat16
-                                                   : at::kFloat};
+            .scale_dtype = storage_dtype(scale_dtype)};
   }
 };
 

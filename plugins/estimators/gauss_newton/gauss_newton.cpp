@@ -1,10 +1,13 @@
 // Trace of the Gauss-Newton matrix of every layer at once, from gradients of drawn labels.
 #include "trace/probing.hpp"
+#include "trace/rounds.hpp"
 
 #include <qtk/plugin.hpp>
 
-#include <algorithm>
+#include <ATen/ATen.h>
+
 #include <string>
+#include <vector>
 
 namespace qtk {
 namespace {
@@ -34,50 +37,32 @@ class GaussNewton final : public Estimator {
       : options_(options), context_(context) {}
 
   SensitivityTable estimate(ModelProbe& probe) override {
-    const auto batches = std::ssize(probe.batch_sizes());
-    std::vector<std::vector<trace::Moments>> moments(
-        probe.sites().size(), std::vector<trace::Moments>(static_cast<size_t>(batches)));
-    std::vector<trace::Estimate> estimates(moments.size());
-    bool is_reached = false;
-    int64_t unit = 0;
-    const int64_t units = (options_.num_query + kDrawsPerUnit - 1) / kDrawsPerUnit * batches;
-    for (int64_t first = 0; first < options_.num_query && !is_reached; first += kDrawsPerUnit) {
-      const int64_t last = std::min(first + kDrawsPerUnit, options_.num_query);
-      for (int64_t batch = 0; batch < batches; ++batch) {
-        const std::string key = "batch " + std::to_string(batch) + " draws " +
-                                std::to_string(first) + " to " + std::to_string(last - 1);
-        add(probe.once({.key = key, .index = unit++, .total = units},
-                       [&] { return draw(probe, batch, first, last); }),
-            static_cast<size_t>(batch), moments);
-      }
-      for (size_t site = 0; site < moments.size(); ++site)
-        estimates[site] = trace::mean_of_batches(moments[site]);
-      is_reached = options_.target_error > 0 &&
-                   trace::median_relative_error(estimates) <= options_.target_error;
-    }
-    for (auto& estimate : estimates)
-      estimate.is_target_missed =
-          options_.target_error > 0 && !estimate.reaches(options_.target_error);
-    return trace::table_of(probe, "gauss_newton_trace", estimates);
+    trace::Rounds rounds{.num_query = options_.num_query,
+                         .per_unit = kDrawsPerUnit,
+                         .target_error = options_.target_error,
+                         .what = "draws"};
+    rounds.total_units = rounds.num_units(std::ssize(probe.batch_sizes()));
+    const std::vector<std::vector<double>> nothing(probe.sites().size());
+    return trace::table_of(
+        probe, "gauss_newton_trace",
+        trace::estimate_in_rounds(probe, rounds, nothing,
+                                  [&](int64_t batch, int64_t first, int64_t count) {
+                                    return draw(probe, batch, first, count);
+                                  }));
   }
 
  private:
-  /// Squared norms of every site, draw after draw.
-  std::vector<double> draw(ModelProbe& probe, int64_t batch, int64_t first, int64_t last) const {
+  /// Squared norms of the gradients: [count, sites].
+  at::Tensor draw(ModelProbe& probe, int64_t batch, int64_t first, int64_t count) const {
     const auto sites = trace::all_sites(probe);
-    std::vector<double> values;
-    for (int64_t query = first; query < last; ++query) {
+    std::vector<at::Tensor> rows;
+    for (int64_t query = first; query < first + count; ++query) {
       const GradientOptions options{
           .labels = context_.random("gauss_newton.labels", (batch << 32) + query)};
-      for (const double norm : trace::squared_norms(probe.gradients(batch, sites, options)))
-        values.push_back(norm);
+      rows.push_back(
+          at::tensor(trace::squared_norms(probe.gradients(batch, sites, options)), at::kDouble));
     }
-    return values;
-  }
-
-  static void add(const std::vector<double>& values, size_t batch,
-                  std::vector<std::vector<trace::Moments>>& moments) {
-    for (size_t i = 0; i < values.size(); ++i) moments[i % moments.size()][batch].add(values[i]);
+    return at::stack(rows);
   }
 
   static constexpr int64_t kDrawsPerUnit = 4;

@@ -1,5 +1,6 @@
 // Hutchinson's trace estimate: of one site at a time, or of all sites from one product.
 #include "trace/joint_trace.hpp"
+#include "trace/rounds.hpp"
 
 #include <qtk/plugin.hpp>
 
@@ -78,37 +79,21 @@ class Hutchinson final : public Estimator {
   // One product H v with independent signs v_i for every site: v_i' (H v)_i has the mean
   // trace(H_ii), because the mean of v_i' H_ij v_j is zero for i != j.
   std::vector<trace::Estimate> estimate_all(ModelProbe& probe) const {
-    const auto batches = std::ssize(probe.batch_sizes());
-    const int64_t units = num_units(probe);
     trace::JointTrace joint(context_, probe, scales(probe), trace::hessian_options(options_),
                             kPurpose);
-    std::vector<std::vector<double>> within = exact_parts(probe, joint);
-    std::vector<std::vector<trace::Moments>> moments(
-        probe.sites().size(), std::vector<trace::Moments>(static_cast<size_t>(batches)));
-    std::vector<trace::Estimate> estimates(moments.size());
-    bool is_reached = false;
-    int64_t unit = 0;
-    for (int64_t first = 0; first < options_.num_query && !is_reached; first += kQueriesPerUnit) {
-      const int64_t count = std::min(kQueriesPerUnit, options_.num_query - first);
-      for (int64_t batch = 0; batch < batches; ++batch) {
-        const std::string key = "batch " + std::to_string(batch) + " queries " +
-                                std::to_string(first) + " to " + std::to_string(first + count - 1);
-        add_values(probe.once({.key = key, .index = unit++, .total = units},
-                              [&] {
-                                restore_sketch(probe, joint);
-                                return sums_of(joint.samples(batch, first, count));
-                              }),
-                   static_cast<double>(count), static_cast<size_t>(batch), moments);
-      }
-      for (size_t site = 0; site < moments.size(); ++site)
-        estimates[site] = trace::mean_of_batches(moments[site], within[site]);
-      is_reached = options_.target_error > 0 &&
-                   trace::median_relative_error(estimates) <= options_.target_error;
-    }
-    for (auto& estimate : estimates)
-      estimate.is_target_missed =
-          options_.target_error > 0 && !estimate.reaches(options_.target_error);
-    return estimates;
+    return trace::estimate_in_rounds(probe, rounds(probe), exact_parts(probe, joint),
+                                     [&](int64_t batch, int64_t first, int64_t count) {
+                                       restore_sketch(probe, joint);
+                                       return joint.samples(batch, first, count);
+                                     });
+  }
+
+  trace::Rounds rounds(const ModelProbe& probe) const {
+    return {.num_query = options_.num_query,
+            .per_unit = kQueriesPerUnit,
+            .target_error = options_.target_error,
+            .what = "queries",
+            .total_units = num_units(probe)};
   }
 
   /// At most, for progress.
@@ -163,20 +148,6 @@ class Hutchinson final : public Estimator {
   void restore_sketch(ModelProbe& probe, trace::JointTrace& joint) const {
     if (options_.num_sketch > 0 && !joint.has_sketch())
       probe.repeat([&] { joint.sketch(options_.num_sketch); });
-  }
-
-  /// Sum and sum of squares of the samples of every site.
-  static std::vector<double> sums_of(const at::Tensor& samples) {
-    const auto sums = at::stack({samples.sum(0), samples.square().sum(0)}, 1).contiguous();
-    return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + sums.numel()};
-  }
-
-  static void add_values(const std::vector<double>& values, double count, size_t batch,
-                         std::vector<std::vector<trace::Moments>>& moments) {
-    QTK_CHECK(values.size() == 2 * moments.size(), "two numbers per site, not ", values.size(),
-              " for ", moments.size());
-    for (size_t site = 0; site < moments.size(); ++site)
-      moments[site][batch].add({count, values[2 * site], values[2 * site + 1]});
   }
 
   static constexpr double kLeastShare = 1e-8;  // of the largest squared gradient

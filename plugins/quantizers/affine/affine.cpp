@@ -2,7 +2,9 @@
 // baseline that every other method must beat, and the form that a mixed-precision search varies.
 #include "affine_math.hpp"
 
+#include <qtk/group_size.hpp>
 #include <qtk/plugin.hpp>
+#include <qtk/storage_dtype.hpp>
 
 #include <ATen/ATen.h>
 
@@ -45,19 +47,9 @@ struct AffineOptions {
 affine::Settings settings_from(const AffineOptions& options) {
   return {.bits = options.bits,
           .is_symmetric = options.symmetric,
-          .scale_dtype = options.scale_dtype == "f16"    ? at::kHalf
-                         : options.scale_dtype == "bf16" ? at::kBFloat16
-                                                         : at::kFloat,
+          .scale_dtype = storage_dtype(options.scale_dtype),
           .scale_rule =
               options.scale_rule == "mse" ? affine::ScaleRule::kMse : affine::ScaleRule::kMinMax};
-}
-
-/// "32, 64, 96": the usual group sizes that divide `columns`.
-std::string dividing_groups(int64_t columns) {
-  std::string text;
-  for (int64_t group = 32; group <= 256; group += 32)
-    if (columns % group == 0) text += (text.empty() ? "" : ", ") + std::to_string(group);
-  return text.empty() ? "-1 (one scale per output channel)" : text;
 }
 
 // Shape suffixes: O = output channels, I = input channels; R, G, K as in affine_math.hpp.
@@ -131,11 +123,7 @@ class Affine final : public WeightOnlyQuantizer {
   }
 
   void require_fit(const LinearSite& site) const {
-    if (options_.group_size > 0 && site.in_features % options_.group_size != 0)
-      throw ConfigError("group_size " + std::to_string(options_.group_size) +
-                            " does not divide the " + std::to_string(site.in_features) +
-                            " columns of " + site.name,
-                        "try " + dividing_groups(site.in_features));
+    if (options_.group_size > 0) require_dividing_group(site, options_.group_size);
   }
 
   const AffineOptions options_;

@@ -6,6 +6,7 @@
 #include <qtk/plugin.hpp>
 
 #include <latent_weight/coded_linear.hpp>
+#include <latent_weight/scale_options.hpp>
 
 namespace qtk {
 namespace {
@@ -21,16 +22,7 @@ struct HestiaOptions {
     o.field("codebook", &HestiaOptions::codebook)
         .original("codebook")
         .doc("binary {-1, 1}, ternary {-1, 0, 1}, int2 {-2, -1, 0, 1}, or numbers with commas.");
-    o.field("group_size", &HestiaOptions::group_size)
-        .range(-1, 1 << 20)
-        .searchable()
-        .original("group_size")
-        .doc(
-            "Input channels that share a scale; -1: one scale per output channel, 0: one per "
-            "tensor.");
-    o.field("scale_dtype", &HestiaOptions::scale_dtype)
-        .one_of({"f32", "f16", "bf16"})
-        .doc("Stored width of a scale; the hard form multiplies by the rounded scale.");
+    latent::describe_scales(o);
     o.field("compat", &HestiaOptions::compat)
         .one_of({"none", "v0"})
         .doc("v0 computes as the authors' first code did, ternary only.");
@@ -51,7 +43,7 @@ struct HestiaOptions {
     return {.levels = hestia::parse_codebook(codebook),
             .group_size = group_size,
             .semantics = compat == "v0" ? hestia::Semantics::kV0 : hestia::Semantics::kReleased,
-            .scale_dtype = latent::scale_dtype_of(scale_dtype)};
+            .scale_dtype = storage_dtype(scale_dtype)};
   }
 };
 

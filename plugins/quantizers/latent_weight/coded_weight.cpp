@@ -91,10 +91,6 @@ std::optional<UniformGrid> WeightCodec::grid(const LinearSite&, const CodedWeigh
   return std::nullopt;
 }
 
-at::ScalarType scale_dtype_of(const std::string& name) {
-  return name == "f16" ? at::kHalf : name == "bf16" ? at::kBFloat16 : at::kFloat;
-}
-
 CodedWeight to_device(const CodedWeight& coded, at::Device device) {
   return {coded.codes.to(device), coded.scales.to(device),
           coded.zeros.defined() ? coded.zeros.to(device) : coded.zeros};

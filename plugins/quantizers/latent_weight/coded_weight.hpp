@@ -54,9 +54,6 @@ class WeightCodec {
   virtual std::optional<UniformGrid> grid(const LinearSite& site, const CodedWeight& coded) const;
 };
 
-/// "f32", "f16" or "bf16".
-at::ScalarType scale_dtype_of(const std::string& name);
-
 CodedWeight to_device(const CodedWeight& coded, at::Device device);
 /// Scales rounded to the dtype in which they are stored.
 CodedWeight as_stored(const CodedWeight& coded, const CodeLayout& layout);

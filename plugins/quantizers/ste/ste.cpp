@@ -5,6 +5,7 @@
 
 #include <latent_weight/coded_linear.hpp>
 #include <latent_weight/latent_linear.hpp>
+#include <latent_weight/scale_options.hpp>
 
 namespace qtk {
 namespace {
@@ -19,16 +20,7 @@ struct SteOptions {
         .one_of({"ternary", "w2_sym", "w2_asym", "w4_sym", "w4_asym"})
         .original("--quant-type")
         .doc("Ternary by absolute mean, or 2 or 4 bits by the range of a group.");
-    o.field("group_size", &SteOptions::group_size)
-        .range(-1, 1 << 20)
-        .searchable()
-        .original("group_size")
-        .doc(
-            "Input channels that share a scale; -1: one scale per output channel, 0: one per "
-            "tensor.");
-    o.field("scale_dtype", &SteOptions::scale_dtype)
-        .one_of({"f32", "f16", "bf16"})
-        .doc("Stored width of a scale.");
+    latent::describe_scales(o);
   }
 };
 
@@ -36,7 +28,7 @@ class Ste final : public Quantizer {
  public:
   explicit Ste(const SteOptions& options)
       : codec_(std::make_shared<ste::SteCodec>(ste::scheme_of(options.scheme), options.group_size,
-                                               latent::scale_dtype_of(options.scale_dtype))) {}
+                                               storage_dtype(options.scale_dtype))) {}
 
   QuantizerTraits traits() const override { return {.is_trainable = true}; }
 

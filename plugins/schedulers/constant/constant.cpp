@@ -9,12 +9,7 @@ namespace {
 struct ConstantOptions {
   double warmup_ratio = 0.05;
 
-  static void describe(OptionSet<ConstantOptions>& o) {
-    o.field("warmup_ratio", &ConstantOptions::warmup_ratio)
-        .range(0, 1)
-        .original("--warmup-ratio")
-        .doc("Share of the run in which the learning rate rises from 0 on a line.");
-  }
+  static void describe(OptionSet<ConstantOptions>& o) { curve::describe_warmup(o); }
 };
 
 class Constant final : public curve::LearningRate {

@@ -11,14 +11,8 @@ struct LinearOptions {
   double floor = 0.1;
 
   static void describe(OptionSet<LinearOptions>& o) {
-    o.field("warmup_ratio", &LinearOptions::warmup_ratio)
-        .range(0, 1)
-        .original("--warmup-ratio")
-        .doc("Share of the run in which the learning rate rises from 0 on a line.");
-    o.field("floor", &LinearOptions::floor)
-        .range(0, 1)
-        .original("--min-lr-ratio")
-        .doc("Learning rate at the end, as a share of the largest.");
+    curve::describe_warmup(o);
+    curve::describe_floor(o);
   }
 };
 

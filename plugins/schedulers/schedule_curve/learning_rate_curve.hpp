@@ -1,7 +1,8 @@
-// What the learning-rate schedulers share: the warmup, the cosine, the knob. No state.
+// What the learning-rate schedulers share: the warmup, the curves, the knob, options. No state.
 #pragma once
 
 #include <qtk/api/scheduler.hpp>
+#include <qtk/options/option_set.hpp>
 #include <qtk/runtime/error.hpp>
 
 #include <algorithm>
@@ -33,6 +34,23 @@ inline double progress(int64_t step, int64_t begin, int64_t end) {
 /// Steps in a share of a run, rounded down.
 inline int64_t share(int64_t total_steps, double ratio) {
   return static_cast<int64_t>(static_cast<double>(total_steps) * ratio);
+}
+
+/// Member `warmup_ratio`.
+template <class Options>
+void describe_warmup(OptionSet<Options>& o) {
+  o.field("warmup_ratio", &Options::warmup_ratio)
+      .range(0, 1)
+      .original("--warmup-ratio")
+      .doc("Share of the run in which the learning rate rises from 0 on a line.");
+}
+/// Member `floor`.
+template <class Options>
+void describe_floor(OptionSet<Options>& o) {
+  o.field("floor", &Options::floor)
+      .range(0, 1)
+      .original("--min-lr-ratio")
+      .doc("Learning rate at the end, as a share of the largest.");
 }
 
 /// A schedule of the learning rate: value("lr") multiplies the optimizer's rate. Rises on a line

@@ -14,10 +14,7 @@ struct TwoStageOptions {
   double floor = 0.1;
 
   static void describe(OptionSet<TwoStageOptions>& o) {
-    o.field("warmup_ratio", &TwoStageOptions::warmup_ratio)
-        .range(0, 1)
-        .original("--warmup-ratio")
-        .doc("Share of the run in which the learning rate rises from 0 on a line.");
+    curve::describe_warmup(o);
     o.field("stage_ratio", &TwoStageOptions::stage_ratio)
         .range(0, 1)
         .original("--stage-ratio")
@@ -29,10 +26,7 @@ struct TwoStageOptions {
         .one_of({"cosine", "linear"})
         .original("--lr-decay-style two_stage, custom")
         .doc("Half a cosine to floor, or a line to 0 whose second stage runs from step 0.");
-    o.field("floor", &TwoStageOptions::floor)
-        .range(0, 1)
-        .original("--min-lr-ratio")
-        .doc("Learning rate at the end, as a share of the largest.");
+    curve::describe_floor(o);
   }
 
   void validate() const {

@@ -12,18 +12,12 @@ struct WsdOptions {
   double floor = 0.1;
 
   static void describe(OptionSet<WsdOptions>& o) {
-    o.field("warmup_ratio", &WsdOptions::warmup_ratio)
-        .range(0, 1)
-        .original("--warmup-ratio")
-        .doc("Share of the run in which the learning rate rises from 0 on a line.");
+    curve::describe_warmup(o);
     o.field("decay_ratio", &WsdOptions::decay_ratio)
         .range(0, 1)
         .original("--wsd-ratio")
         .doc("Share of the run, at its end, in which the learning rate falls on half a cosine.");
-    o.field("floor", &WsdOptions::floor)
-        .range(0, 1)
-        .original("--min-lr-ratio")
-        .doc("Learning rate at the end, as a share of the largest.");
+    curve::describe_floor(o);
   }
 
   void validate() const {
