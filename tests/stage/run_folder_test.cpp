@@ -85,5 +85,32 @@ TEST_F(RunTest, ADamagedFingerprintIsNamed) {
   expect_contains(sentence_of<DataError>([&] { run_again(); }), {"fingerprint.json is damaged"});
 }
 
+TEST_F(RunTest, AFolderThatWasJustBegunIsTaken) {
+  fs::create_directories(folder_ / "stages");
+  write_file_atomically(folder_ / "run.lock", "");
+  write_file_atomically(folder_ / "fingerprint.json.tmp-1-0", "{");
+
+  EXPECT_NO_THROW(run_again());
+
+  EXPECT_FALSE(fs::exists(folder_ / "fingerprint.json.tmp-1-0"));
+}
+
+TEST_F(RunTest, AFileInTheFoldersPlaceIsRefused) {
+  write_file_atomically(folder_, "mine");
+
+  expect_contains(sentence_of<ConfigError>([&] { run_again(); }), {"not a run folder"});
+}
+
+TEST_F(RunTest, AFolderWithOtherFilesIsRefused) {
+  for (const auto* file : {"notes.txt", "stages/notes.txt"}) {
+    fs::remove_all(folder_);
+    write_file_atomically(folder_ / file, "mine");
+
+    expect_contains(sentence_of<ConfigError>([&] { run_again(); }), {"not a run folder"});
+
+    EXPECT_TRUE(fs::exists(folder_ / file));
+  }
+}
+
 }  // namespace
 }  // namespace qtk::stage

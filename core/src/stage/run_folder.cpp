@@ -102,10 +102,21 @@ void remove_leftovers(const fs::path& folder) {
   for (const auto& path : leftovers) fs::remove_all(path);
 }
 
+/// Nothing but what a run makes before it writes its fingerprint: it may have been killed there.
+bool is_barely_begun(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  return std::ranges::all_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    return name == "run.lock" || name.find(".tmp-") != std::string::npos ||
+           (name == "stages" && entry.is_directory() && fs::is_empty(entry.path()));
+  });
+}
+
+/// The fingerprint last: what is left of a folder that was half emptied is still a run's.
 void remove_results(const fs::path& folder) {
   std::error_code ignored;
   for (const char* part :
-       {"stages", "artifacts", "eval", "train", "fingerprint.json", "report.html", "model"})
+       {"stages", "artifacts", "eval", "train", "report.html", "model", "fingerprint.json"})
     fs::remove_all(folder / part, ignored);
 }
 
@@ -141,7 +152,7 @@ RunFolder RunFolder::at(const fs::path& path, const RunIdentity& identity, Resum
       if (const auto difference = first_difference(parse_file(record), identity))
         throw ConfigError("refusing to resume " + path.string() + ": " + *difference,
                           "choose another --out, or start this one afresh with --resume=never");
-  } else if (fs::exists(path, error) && !fs::is_empty(path, error)) {
+  } else if (fs::exists(path, error) && !is_barely_begun(path)) {
     throw ConfigError(path.string() + " is not empty and not a run folder", "choose another --out");
   }
   return RunFolder(path, identity, resume);
