@@ -25,6 +25,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"run", "run the stages of a configuration, resuming where an earlier run stopped", run},
+    {"launch", "run a verb in several processes that form one run", launch},
     {"validate", "check configurations without running them", validate},
     {"list", "plugins that were found", list},
     {"describe", "options of a plugin, with defaults, ranges and units", describe},
@@ -50,6 +51,18 @@ void show_overview() {
       << "\nExample:\n  qtk run configs/quickstart.yaml --set quantizer.options.group_size=32\n";
 }
 
+const Verb& verb_named(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return verb;
+    if (!verb.summary.empty()) known.emplace_back(verb.name);
+  }
+  const std::string nearest = nearest_name(name, known);
+  throw ConfigError(
+      "unknown verb '" + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+      "verbs: " + join(known));
+}
+
 int dispatch(const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     show_overview();
@@ -59,19 +72,11 @@ int dispatch(const std::vector<std::string>& words) {
     std::cout << "qtk " QTK_VERSION " (LibTorch " QTK_TORCH_VERSION ")\n";
     return 0;
   }
-  std::vector<std::string> known;
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == words[0]) try {
-        return verb.run(Arguments(words).subspan(1));
-      } catch (const HelpShown&) {
-        return 0;
-      }
-    if (!verb.summary.empty()) known.emplace_back(verb.name);
+  try {
+    return verb_named(words[0]).run(Arguments(words).subspan(1));
+  } catch (const HelpShown&) {
+    return 0;
   }
-  const std::string nearest = nearest_name(words[0], known);
-  throw ConfigError("unknown verb '" + words[0] + "'" +
-                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
-                    "verbs: " + join(known));
 }
 
 /// What was printed must have arrived, or a script takes an empty file for a result.
@@ -94,6 +99,9 @@ void require_output() {
 }
 
 }  // namespace
+
+void require_verb(const std::string& name) { verb_named(name); }
+
 }  // namespace qtk::app
 
 int main(int count, char** words) {
