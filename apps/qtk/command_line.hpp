@@ -32,6 +32,8 @@ class CommandLine {
   int64_t integer(const std::string& flag) const { return values_[flag].as<int64_t>(); }
   /// An integer that is not negative. @throws ConfigError
   int64_t count(const std::string& flag) const;
+  /// A number that is finite and not negative. @throws ConfigError
+  double amount(const std::string& flag) const;
   /// @throws ConfigError if the flag was not given
   std::string required(const std::string& flag) const;
 

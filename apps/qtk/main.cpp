@@ -32,6 +32,7 @@ constexpr Verb kVerbs[] = {
     {"export", "write a model in another library's format", export_model},
     {"tokenize", "make token shards of texts, for many training runs", tokenize},
     {"inspect", "tensors, sizes and token ids of a model", inspect},
+    {"bench", "measure compressors and links", bench},
     {"doctor", "what this machine and this installation offer", doctor},
     {"schema", "JSON Schema of the configuration, for editors", schema},
     {"plugin-probe", "", probe_plugin},
