@@ -25,8 +25,7 @@ void Egress::advance(double now) {
 void Egress::begin(int64_t flow, double bytes, double now) {
   QTK_CHECK(count_ < 2, "a third message leaves through one egress");
   advance(now);
-  // While something is on its way the bucket is empty, so only the first
-  // message finds tokens.
+  // While something is on its way the bucket is empty, so only the first message finds tokens.
   const double at_once = std::min(tokens_, bytes);
   tokens_ -= at_once;
   messages_[count_++] = {bytes - at_once, flow};

@@ -1,6 +1,5 @@
-// A token bucket through which messages leave, in simulated time. Messages that
-// are on their way at once divide the rate evenly, as TCP connections through
-// one device do.
+// A token bucket through which messages leave, in simulated time. Messages that are on their way at
+// once divide the rate evenly, as TCP connections through one device do.
 #pragma once
 
 #include "dist/link_model.hpp"
@@ -10,8 +9,7 @@
 
 namespace qtk::dist {
 
-/// At most two messages at a time: one of each neighbour. Times only go
-/// forward.
+/// At most two messages at a time: one of each neighbour. Times only go forward.
 class Egress {
  public:
   explicit Egress(const LinkModel& link);
@@ -19,8 +17,7 @@ class Egress {
   /// A message of the direction `flow` begins to leave.
   void begin(int64_t flow, double bytes, double now);
   bool is_idle() const { return count_ == 0; }
-  /// When the next message will have left, if none begins before; infinity
-  /// while idle.
+  /// When the next message will have left, if none begins before; infinity while idle.
   double next_end() const;
   /// Ends the message that is due at next_end(). @returns its flow
   int64_t finish(double now);

@@ -1,5 +1,5 @@
-// What happens next in simulated time. Of events at one instant, the one added
-// first comes first, so a simulation is the same on every call.
+// What happens next in simulated time. Of events at one instant, the one added first comes first,
+// so a simulation is the same on every call.
 #pragma once
 
 #include <cstdint>

@@ -19,9 +19,8 @@ struct LinkModel {
   double receive_cpu_s_per_byte = 0;  // the receiving rank, before it decodes
   /// What a token bucket that has been idle lets pass at once.
   int64_t burst_bytes = 0;
-  /// Messages that leave one rank for different neighbours divide one bucket (a
-  /// limit on a network device: `tc ... tbf`); else every direction of every
-  /// link has its own (comm.rate_mbit).
+  /// Messages that leave one rank for different neighbours divide one bucket (a limit on a network
+  /// device: `tc ... tbf`); else every direction of every link has its own (comm.rate_mbit).
   bool shares_egress = false;
 
   /// @throws ConfigError naming the figure that is negative or not finite
@@ -31,12 +30,10 @@ struct LinkModel {
 /// Seconds of one direction's rate for so many bytes.
 double transfer_s(const LinkModel& link, double bytes);
 
-/// Bytes that each of `ranks` sends in a ring all-reduce: 2 (N - 1) / N of the
-/// tensor.
+/// Bytes that each of `ranks` sends in a ring all-reduce: 2 (N - 1) / N of the tensor.
 double ring_bytes(int64_t ranks, double bytes);
 
-/// Seconds of a ring all-reduce: 2 (N - 1) messages of an N-th, one after
-/// another.
+/// Seconds of a ring all-reduce: 2 (N - 1) messages of an N-th, one after another.
 double ring_all_reduce_s(const LinkModel& link, int64_t ranks, double bytes);
 
 }  // namespace qtk::dist

@@ -1,5 +1,4 @@
-// What one forward or backward pass of a micro-batch costs one stage, messages
-// included.
+// What one forward or backward pass of a micro-batch costs one stage, messages included.
 #pragma once
 
 #include "dist/pipeline_model.hpp"

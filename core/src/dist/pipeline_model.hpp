@@ -1,5 +1,4 @@
-// What the simulator is told about a training step of D replicas of a pipeline
-// of P stages.
+// What the simulator is told about a training step of D replicas of a pipeline of P stages.
 #pragma once
 
 #include "dist/link_model.hpp"
@@ -21,8 +20,8 @@ struct StageCosts {
   double gradient_bytes = 0;  // exchanged with the same stage of the other replicas, once a step
 };
 
-/// When a rank tells the sender of a message that it may come. A transfer
-/// starts at the later of "sent" and "receive posted".
+/// When a rank tells the sender of a message that it may come. A transfer starts at the later of
+/// "sent" and "receive posted".
 enum class ReceiveRule {
   kAtStepStart,  // all receives of the step are posted when it begins
   kWhenNeeded,   // a receive is posted when the operation that needs it is next
@@ -39,14 +38,12 @@ struct PipelineModel {
   LinkModel link;                                // between the stages of a pipeline
   LinkModel data_link;  // between replicas, and between the ends of a pipeline
                         // for tied weights
-  /// Gradient of a weight that the first and the last stage share, exchanged
-  /// once a step.
+  /// Gradient of a weight that the first and the last stage share, exchanged once a step.
   double tied_bytes = 0;
   /// The optimizer waits for the norm of all ranks' gradients.
   bool has_global_norm = true;
-  /// Standard deviation of the time of a forward or backward pass, as a part of
-  /// it. Ranks draw their own numbers from `seed`. 0: all replicas are alike,
-  /// and one is simulated for all.
+  /// Standard deviation of the time of a forward or backward pass, as a part of it. Ranks draw
+  /// their own numbers from `seed`. 0: all replicas are alike, and one is simulated for all.
   double compute_jitter = 0;
   uint64_t seed = 0;
   bool keeps_timeline = false;

@@ -1,5 +1,5 @@
-// The collective steps between the last backward pass and the optimizer, in
-// simulated time: who waits for whom, and for how long.
+// The collective steps between the last backward pass and the optimizer, in simulated time: who
+// waits for whom, and for how long.
 #pragma once
 
 #include "dist/pipeline_model.hpp"
@@ -14,8 +14,7 @@ enum class ExchangeKind { kTiedWeights, kReplicas, kGlobalNorm };
 inline constexpr ExchangeKind kExchangeKinds[] = {
     ExchangeKind::kTiedWeights, ExchangeKind::kReplicas, ExchangeKind::kGlobalNorm};
 
-/// Ranks here are the simulated ones, replica after replica. Times stand for
-/// all replicas.
+/// Ranks here are the simulated ones, replica after replica. Times stand for all replicas.
 class SimulatedExchanges {
  public:
   explicit SimulatedExchanges(const PipelineModel& model);

@@ -5,7 +5,7 @@
 namespace qtk::dist {
 
 SimulatedLinks::SimulatedLinks(const PipelineModel& model, EventQueue& queue,
-                               std::vector<TimelineSpan>* timeline)
+                               std::vector<SimulatedSpan>* timeline)
     : model_(model), queue_(queue), timeline_(timeline) {
   const int64_t ranks = model.simulated_replicas() * model.num_stages();
   flows_.resize(static_cast<size_t>(2 * ranks));
@@ -64,9 +64,10 @@ int64_t SimulatedLinks::end_transfer(const Event& event) {
   Flow& state = flows_[flow];
   if (timeline_)
     timeline_->push_back({.rank = sender_of(flow),
-                          .lane = direction_of(flow) == Direction::kForward ? Lane::kForwardSend
-                                                                            : Lane::kBackwardSend,
-                          .name = "send",
+                          .lane = direction_of(flow) == Direction::kForward
+                                      ? SimulatedLane::kForwardSend
+                                      : SimulatedLane::kBackwardSend,
+                          .name = "transfer",
                           .start_s = state.started,
                           .end_s = event.time,
                           .micro_batch = state.left % model_.micro_batches});

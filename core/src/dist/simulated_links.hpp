@@ -1,19 +1,19 @@
-// The links of a simulation: messages of a direction leave in order, each once
-// it was sent and its receive was posted.
+// The links of a simulation: messages of a direction leave in order, each once it was sent and its
+// receive was posted.
 #pragma once
 
 #include "dist/egress.hpp"
 #include "dist/event_queue.hpp"
 #include "dist/pipeline_model.hpp"
-#include "dist/timeline.hpp"
+#include "dist/simulated_timeline.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace qtk::dist {
 
-/// A flow is one direction of one link, named by the rank (of the simulated
-/// ones, replica after replica) that sends.
+/// A flow is one direction of one link, named by the rank (of the simulated ones, replica after
+/// replica) that sends.
 enum class Direction { kForward, kBackward };
 inline int64_t flow_of(int64_t sender, Direction direction) {
   return 2 * sender + static_cast<int64_t>(direction);
@@ -28,7 +28,7 @@ class SimulatedLinks {
  public:
   /// @param queue, timeline  outlive this; `timeline` may be null
   SimulatedLinks(const PipelineModel& model, EventQueue& queue,
-                 std::vector<TimelineSpan>* timeline);
+                 std::vector<SimulatedSpan>* timeline);
 
   /// The sender has its next message ready.
   void send(int64_t flow, double now);
@@ -66,7 +66,7 @@ class SimulatedLinks {
 
   const PipelineModel& model_;
   EventQueue& queue_;
-  std::vector<TimelineSpan>* timeline_;
+  std::vector<SimulatedSpan>* timeline_;
   std::vector<Flow> flows_;
   std::vector<Device> devices_;
 };

@@ -10,15 +10,15 @@
 #pragma once
 
 #include "dist/pipeline_model.hpp"
-#include "dist/timeline.hpp"
+#include "dist/simulated_timeline.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace qtk::dist {
 
-/// Where the time of one rank went, over all simulated steps. What is left of
-/// the whole time is spent waiting.
+/// Where the time of one rank went, over all simulated steps. What is left of the whole time is
+/// spent waiting.
 struct RankUse {
   double forward_s = 0, backward_s = 0;
   double encode_s = 0, decode_s = 0;
@@ -41,24 +41,22 @@ struct LinkUse {
 
 struct Simulation {
   std::vector<double> step_ends;  // by the last rank
-  /// One step: the average of all but the first, which alone starts with an
-  /// empty pipeline on all ranks at once; with one step, that one.
+  /// One step: the average of all but the first, which alone starts with an empty pipeline on all
+  /// ranks at once; with one step, that one.
   double step_s = 0;
-  /// Part of the ranks' time between the start of a step and the end of the
-  /// last backward pass in which they neither compute nor encode nor decode:
-  /// waiting for messages.
+  /// Part of the ranks' time between the start of a step and the end of the last backward pass in
+  /// which they neither compute nor encode nor decode: waiting for messages.
   double bubble_fraction = 0;
   std::vector<RankUse> ranks;  // of the simulated replicas, replica after replica
   std::vector<LinkUse> links;  // for every pair of neighbours forward, then backward
   int64_t simulated_replicas = 1;
   int64_t events = 0;
-  std::vector<TimelineSpan> timeline;  // if the model asked for it
+  std::vector<SimulatedSpan> timeline;  // if the model asked for it
 
   double total_s() const { return step_ends.back(); }
 };
 
-/// @throws ConfigError if the model makes no sense, Error if the schedule
-/// cannot finish
+/// @throws ConfigError if the model makes no sense, Error if the schedule cannot finish
 Simulation simulate(const PipelineModel& model);
 
 }  // namespace qtk::dist

@@ -1,43 +1,43 @@
-#include "dist/timeline.hpp"
+#include "dist/simulated_timeline.hpp"
 
 #include <nlohmann/json.hpp>
 
 namespace qtk::dist {
 namespace {
 
-struct LaneName {
+struct LaneLook {
   const char *row, *color;
 };
 
 /// Rows sort by their number; colours are names that the viewer knows.
-LaneName name_of(Lane lane) {
+LaneLook name_of(SimulatedLane lane) {
   switch (lane) {
-    case Lane::kForwardReceive:
+    case SimulatedLane::kForwardReceive:
       return {"1. forward-recv", "startup"};
-    case Lane::kForwardCompute:
+    case SimulatedLane::kForwardCompute:
       return {"2. forward-compute", "good"};
-    case Lane::kForwardSend:
+    case SimulatedLane::kForwardSend:
       return {"3. forward-send", "thread_state_iowait"};
-    case Lane::kBackwardReceive:
+    case SimulatedLane::kBackwardReceive:
       return {"4. backward-recv", "startup"};
-    case Lane::kBackwardCompute:
+    case SimulatedLane::kBackwardCompute:
       return {"5. backward-compute", "good"};
-    case Lane::kBackwardSend:
+    case SimulatedLane::kBackwardSend:
       return {"6. backward-send", "thread_state_iowait"};
-    case Lane::kExchange:
+    case SimulatedLane::kOptimizerComm:
       return {"7. optimizer-comm", "cq_build_passed"};
-    case Lane::kOptimizer:
-      return {"8. optimizer-comp", "bad"};
+    case SimulatedLane::kOptimizerStep:
+      return {"8. optimizer-step", "bad"};
   }
   return {"", ""};
 }
 
 }  // namespace
 
-std::string chrome_trace(std::span<const TimelineSpan> spans) {
+std::string chrome_trace(std::span<const SimulatedSpan> spans) {
   nlohmann::json events = nlohmann::json::array();
-  for (const TimelineSpan& span : spans) {
-    const LaneName lane = name_of(span.lane);
+  for (const SimulatedSpan& span : spans) {
+    const LaneLook lane = name_of(span.lane);
     nlohmann::json event = {{"name", span.name},        {"ph", "X"},
                             {"ts", span.start_s * 1e6}, {"dur", (span.end_s - span.start_s) * 1e6},
                             {"pid", span.rank},         {"tid", lane.row},
