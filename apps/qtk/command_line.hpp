@@ -30,6 +30,7 @@ class CommandLine {
   std::string text(const std::string& flag) const { return values_[flag].as<std::string>(); }
   std::vector<std::string> texts(const std::string& flag) const;
   int64_t integer(const std::string& flag) const { return values_[flag].as<int64_t>(); }
+  double number(const std::string& flag) const { return values_[flag].as<double>(); }
   /// An integer that is not negative. @throws ConfigError
   int64_t count(const std::string& flag) const;
   /// A number that is finite and not negative. @throws ConfigError

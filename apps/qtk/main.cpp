@@ -9,6 +9,7 @@
 #include <c10/util/Exception.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 #include <string_view>
@@ -24,6 +25,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"run", "run the stages of a configuration, resuming where an earlier run stopped", run},
+    {"launch", "run a verb in several processes that form one run", launch},
     {"validate", "check configurations without running them", validate},
     {"list", "plugins that were found", list},
     {"describe", "options of a plugin, with defaults, ranges and units", describe},
@@ -50,6 +52,18 @@ void show_overview() {
       << "\nExample:\n  qtk run configs/quickstart.yaml --set quantizer.options.group_size=32\n";
 }
 
+const Verb& verb_named(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return verb;
+    if (!verb.summary.empty()) known.emplace_back(verb.name);
+  }
+  const std::string nearest = nearest_name(name, known);
+  throw ConfigError(
+      "unknown verb '" + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+      "verbs: " + join(known));
+}
+
 int dispatch(const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     show_overview();
@@ -59,19 +73,11 @@ int dispatch(const std::vector<std::string>& words) {
     std::cout << "qtk " QTK_VERSION " (LibTorch " QTK_TORCH_VERSION ")\n";
     return 0;
   }
-  std::vector<std::string> known;
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == words[0]) try {
-        return verb.run(Arguments(words).subspan(1));
-      } catch (const HelpShown&) {
-        return 0;
-      }
-    if (!verb.summary.empty()) known.emplace_back(verb.name);
+  try {
+    return verb_named(words[0]).run(Arguments(words).subspan(1));
+  } catch (const HelpShown&) {
+    return 0;
   }
-  const std::string nearest = nearest_name(words[0], known);
-  throw ConfigError("unknown verb '" + words[0] + "'" +
-                        (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
-                    "verbs: " + join(known));
 }
 
 /// What was printed must have arrived, or a script takes an empty file for a result.
@@ -82,32 +88,39 @@ void require_output() {
                   "check where it goes; the disk may be full");
 }
 
-int report(std::string_view area, std::string_view sentence, std::string_view remedy,
-           ExitCode code) {
+/// Ends the process. After an error nothing is taken down: threads may wait for peers that are
+/// gone.
+[[noreturn]] void fail(std::string_view area, std::string_view sentence, std::string_view remedy,
+                       ExitCode code) {
   std::cerr << "error[" << area << "]: " << sentence << "\n";
   if (!remedy.empty()) std::cerr << "   " << remedy << "\n";
-  return static_cast<int>(code);
+  std::cout.flush();
+  std::fflush(nullptr);
+  std::_Exit(static_cast<int>(code));
 }
 
 }  // namespace
+
+void require_verb(const std::string& name) { verb_named(name); }
+
 }  // namespace qtk::app
 
 int main(int count, char** words) {
   using qtk::ExitCode;
-  using qtk::app::report;
+  using qtk::app::fail;
   try {
     const int code = qtk::app::dispatch({words + 1, words + count});
     qtk::app::require_output();
     return code;
   } catch (const qtk::Error& error) {
-    return report(error.area(), error.what(), error.remedy(), error.code());
+    fail(error.area(), error.what(), error.remedy(), error.code());
   } catch (const std::bad_alloc&) {
-    return report("oom", "out of host memory", "use a smaller batch or model", ExitCode::kMemory);
+    fail("oom", "out of host memory", "use a smaller batch or model", ExitCode::kMemory);
   } catch (const c10::OutOfMemoryError& error) {
-    return report("oom", error.what_without_backtrace(), "use a smaller batch", ExitCode::kMemory);
+    fail("oom", error.what_without_backtrace(), "use a smaller batch", ExitCode::kMemory);
   } catch (const c10::Error& error) {
-    return report("run", error.what_without_backtrace(), "", ExitCode::kFailed);
+    fail("run", error.what_without_backtrace(), "", ExitCode::kFailed);
   } catch (const std::exception& error) {
-    return report("run", error.what(), "", ExitCode::kFailed);
+    fail("run", error.what(), "", ExitCode::kFailed);
   }
 }

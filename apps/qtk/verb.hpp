@@ -10,6 +10,7 @@ namespace qtk::app {
 using Arguments = std::span<const std::string>;
 
 int run(Arguments arguments);
+int launch(Arguments arguments);
 int validate(Arguments arguments);
 int list(Arguments arguments);
 int describe(Arguments arguments);
@@ -23,5 +24,8 @@ int bench(Arguments arguments);
 int doctor(Arguments arguments);
 int schema(Arguments arguments);
 int probe_plugin(Arguments arguments);  // hidden: opens one plugin in a process of its own
+
+/// @throws ConfigError naming the nearest verb if there is none of this name
+void require_verb(const std::string& name);
 
 }  // namespace qtk::app

@@ -14,6 +14,7 @@ namespace {
 TEST_F(ProgramTest, EveryVerbExplainsItself) {
   const std::vector<std::pair<std::string, std::string>> verbs = {
       {"run", "qtk run configs/quickstart.yaml --set"},
+      {"launch", "qtk launch --nproc 4 run"},
       {"validate", "qtk validate configs/*.yaml"},
       {"list", "qtk list quantizer"},
       {"describe", "qtk describe affine --yaml"},

@@ -1,5 +1,6 @@
 #include "plugin/child_process.hpp"
 
+#include "base/descriptor.hpp"
 #include "plugin/probe_record.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -22,24 +23,6 @@ namespace qtk::plugin {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  ~Descriptor() { close(); }
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  void close() {
-    if (number_ >= 0) ::close(std::exchange(number_, -1));
-  }
-  int get() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Pipe {
   Descriptor read, write;
