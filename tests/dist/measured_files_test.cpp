@@ -102,6 +102,9 @@ TEST_F(MeasuredFiles, LinksReadBackAsTheyWereWritten) {
   ASSERT_EQ(found.size(), 2);
   EXPECT_EQ(found[0].round_trip_s, 2e-4);
   EXPECT_EQ(found[1].to, 2);
+  ASSERT_EQ(found[0].samples.size(), 1);
+  EXPECT_EQ(found[0].samples[0].bytes, 65536);
+  EXPECT_EQ(found[0].samples[0].both_ways_s, 7e-4);
   EXPECT_EQ(slowest.rate_bits_s, 5e8);
   EXPECT_EQ(slowest.latency_s, 9e-5);
   EXPECT_EQ(slowest.overhead_s, 2e-5);

@@ -38,22 +38,30 @@ TEST(ModelCosts, LayersAreCountedByHand) {
 
 TEST(ModelCosts, StagesAddUpToTheModel) {
   const auto costs = model_costs(llama(false), 10);
-  const auto whole = stage_costs(costs, 0, 3);
+  const auto whole = stage_costs(costs, {{0, 3}}, 0);
 
-  const auto first = stage_costs(costs, 0, 1), last = stage_costs(costs, 1, 2);
+  const auto first = stage_costs(costs, {{0, 1}, {1, 3}}, 0),
+             last = stage_costs(costs, {{0, 1}, {1, 3}}, 1);
 
   EXPECT_EQ(first.parameters + last.parameters, whole.parameters);
   EXPECT_DOUBLE_EQ(first.forward_flops + last.forward_flops, whole.forward_flops);
   EXPECT_EQ(whole.parameters, 3 * (kLinear + kNorms) + 2 * kHead + 8);
 }
 
+TEST(ModelCosts, AStageWithoutLayersHoldsAnEnd) {
+  const auto costs = model_costs(llama(false), 10);
+
+  EXPECT_EQ(stage_costs(costs, {{0, 0}, {0, 3}}, 0).parameters, kHead);
+  EXPECT_EQ(stage_costs(costs, {{0, 0}, {0, 3}}, 1).parameters, 3 * (kLinear + kNorms) + kHead + 8);
+}
+
 TEST(ModelCosts, ATiedHeadIsHeldByBothEndsButOnlyOnceByOneRank) {
   const auto costs = model_costs(llama(true), 10);
 
   EXPECT_EQ(costs.tied_parameters, kHead);
-  EXPECT_EQ(stage_costs(costs, 0, 3).parameters, 3 * (kLinear + kNorms) + kHead + 8);
-  EXPECT_EQ(stage_costs(costs, 0, 1).parameters, kLinear + kNorms + kHead);
-  EXPECT_EQ(stage_costs(costs, 1, 2).parameters, 2 * (kLinear + kNorms) + kHead + 8);
+  EXPECT_EQ(stage_costs(costs, {{0, 3}}, 0).parameters, 3 * (kLinear + kNorms) + kHead + 8);
+  EXPECT_EQ(stage_costs(costs, {{0, 1}, {1, 3}}, 0).parameters, kLinear + kNorms + kHead);
+  EXPECT_EQ(stage_costs(costs, {{0, 1}, {1, 3}}, 1).parameters, 2 * (kLinear + kNorms) + kHead + 8);
 }
 
 }  // namespace

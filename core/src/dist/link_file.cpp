@@ -56,21 +56,30 @@ LinkModel slowest_link(const std::vector<LinkFigures>& pairs) {
   return link;
 }
 
-std::vector<LinkFigures> read_link_file(const std::filesystem::path& path) {
-  const std::string name = path.string();
-  const json content = format::parse_strict_json(read_text_file(path, 16 << 20), name);
-  if (JsonFigures(content, name).text_or("format", "") != "qtk-link" ||
+std::vector<LinkFigures> parse_link_json(const std::string& text, const std::string& where) {
+  const json content = format::parse_strict_json(text, where);
+  if (JsonFigures(content, where).text_or("format", "") != "qtk-link" ||
       !content.contains("pairs") || !content["pairs"].is_array() || content["pairs"].empty())
-    throw DataError(name + " holds no figures of links", "make it with `qtk bench link --out`");
+    throw DataError(where + " holds no figures of links", "make it with `qtk bench link --out`");
   std::vector<LinkFigures> pairs;
   for (const json& entry : content["pairs"]) {
-    const JsonFigures figures(entry, name + ": pairs[" + std::to_string(pairs.size()) + "]");
+    const JsonFigures figures(entry, where + ": pairs[" + std::to_string(pairs.size()) + "]");
     LinkFigures& pair = pairs.emplace_back();
     pair.from = static_cast<int64_t>(figures.amount("from"));
     pair.to = static_cast<int64_t>(figures.amount("to"));
     for (const auto& [field, figure] : kFigures) pair.*figure = figures.amount(field);
+    if (!entry.contains("samples") || !entry["samples"].is_array()) continue;
+    for (const json& sample : entry["samples"]) {
+      const JsonFigures times(sample, where + ": a sample");
+      pair.samples.push_back({static_cast<int64_t>(times.amount("bytes")),
+                              times.amount("one_way_s"), times.amount("both_ways_s")});
+    }
   }
   return pairs;
+}
+
+std::vector<LinkFigures> read_link_file(const std::filesystem::path& path) {
+  return parse_link_json(read_text_file(path, 16 << 20), path.string());
 }
 
 }  // namespace qtk::dist

@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace qtk::dist {
@@ -34,6 +35,8 @@ nlohmann::json link_json(const std::vector<LinkFigures>& pairs);
 /// The slowest of the pairs, figure by figure: a pipeline is as fast as its slowest link.
 LinkModel slowest_link(const std::vector<LinkFigures>& pairs);
 
+/// The text of such a file. @param where  names it in messages. @throws DataError naming the field
+std::vector<LinkFigures> parse_link_json(const std::string& text, const std::string& where);
 /// @throws DataError naming file and field
 std::vector<LinkFigures> read_link_file(const std::filesystem::path& file);
 

@@ -5,7 +5,6 @@
 #include <qtk/runtime/check.hpp>
 
 #include <algorithm>
-#include <string>
 
 namespace qtk::dist {
 namespace {
@@ -16,15 +15,10 @@ int64_t numel(const model::TensorSlot& slot) {
   return product;
 }
 
-/// The part of the model that a tensor belongs to.
-LayerCosts& part_of(const std::string& name, const model::Family& family, ModelCosts& costs) {
-  const std::string base(family.base_prefix), layers = base + std::string(family.layer_prefix);
-  if (name.starts_with(layers))
-    return costs.layers.at(static_cast<size_t>(std::stoll(name.substr(layers.size()))));
-  for (const auto& part : {family.embedding, family.position_table})
-    if (!part.hugging_face.empty() && name == base + std::string(part.hugging_face) + ".weight")
-      return costs.embedding;
-  return costs.head;
+LayerCosts& part_of(const model::TensorSlot& slot, ModelCosts& costs) {
+  if (slot.place == model::SlotPlace::kEmbedding) return costs.embedding;
+  if (slot.place == model::SlotPlace::kHead) return costs.head;
+  return costs.layers.at(static_cast<size_t>(slot.layer));
 }
 
 /// Scores and weighted sums: each query sees half of its window on average.
@@ -41,7 +35,7 @@ ModelCosts model_costs(const model::DecoderConfig& config, int64_t ctx) {
   ModelCosts costs;
   costs.layers.resize(static_cast<size_t>(config.num_layers));
   for (const auto& slot : model::tensor_layout(*family, config))
-    part_of(slot.name, *family, costs).parameters += numel(slot);
+    part_of(slot, costs).parameters += numel(slot);
   for (const auto& site : model::linear_sites(*family, config))
     if (site.block >= 0)
       costs.layers[site.block].forward_flops += 2.0 * static_cast<double>(site.numel());
@@ -56,14 +50,16 @@ ModelCosts model_costs(const model::DecoderConfig& config, int64_t ctx) {
   return costs;
 }
 
-LayerCosts stage_costs(const ModelCosts& model, int64_t first, int64_t count) {
+LayerCosts stage_costs(const ModelCosts& model, const std::vector<LayerRange>& ranges,
+                       int64_t stage) {
   LayerCosts sum;
   const auto add = [&](const LayerCosts& part) {
     sum.parameters += part.parameters;
     sum.forward_flops += part.forward_flops;
   };
-  for (int64_t i = first; i < first + count; ++i) add(model.layers.at(static_cast<size_t>(i)));
-  const bool is_first = first == 0, is_last = first + count == std::ssize(model.layers);
+  const LayerRange range = ranges.at(static_cast<size_t>(stage));
+  for (int64_t i = range.begin; i < range.end; ++i) add(model.layers.at(static_cast<size_t>(i)));
+  const bool is_first = stage == 0, is_last = stage == std::ssize(ranges) - 1;
   if (is_first) add(model.embedding);
   if (is_last) add(model.head);
   // One rank holds a tied weight once.

@@ -2,6 +2,7 @@
 // been measured.
 #pragma once
 
+#include "dist/layer_split.hpp"
 #include "model/decoder_config.hpp"
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct ModelCosts {
 /// @param ctx  tokens of a window, which attention looks back on
 ModelCosts model_costs(const model::DecoderConfig& config, int64_t ctx);
 
-/// Costs of one stage: `count` layers from `first` on, and what the ends of the pipeline add.
-LayerCosts stage_costs(const ModelCosts& model, int64_t first, int64_t count);
+/// Costs of one stage: its layers, and what the ends of the pipeline add.
+LayerCosts stage_costs(const ModelCosts& model, const std::vector<LayerRange>& ranges,
+                       int64_t stage);
 
 }  // namespace qtk::dist
