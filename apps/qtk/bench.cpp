@@ -19,6 +19,7 @@ struct Subject {
 
 constexpr Subject kSubjects[] = {
     {"comm", "compressors of pipeline links: size, error, time", bench_comm},
+    {"link", "links between ranks: latency, rate, processor time; under qtk launch", bench_link},
 };
 
 int show_subjects() {

@@ -34,6 +34,8 @@ constexpr Verb kVerbs[] = {
     {"export", "write a model in another library's format", export_model},
     {"tokenize", "make token shards of texts, for many training runs", tokenize},
     {"inspect", "tensors, sizes and token ids of a model", inspect},
+    {"simulate", "the time of a training step of many ranks, before there are machines for it",
+     simulate},
     {"bench", "measure compressors and links", bench},
     {"doctor", "what this machine and this installation offer", doctor},
     {"schema", "JSON Schema of the configuration, for editors", schema},
