@@ -52,7 +52,7 @@ int64_t CommandLine::count(const std::string& flag) const {
 }
 
 double CommandLine::amount(const std::string& flag) const {
-  const double value = values_[flag].as<double>();
+  const double value = number(flag);
   if (!std::isfinite(value) || value < 0)
     throw ConfigError("--" + flag + " is " + std::to_string(value) + ", expected 0 or more",
                       "usage: " + usage_);

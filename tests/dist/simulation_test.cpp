@@ -140,6 +140,16 @@ TEST(Simulation, ReplicasAddARing) {
   EXPECT_DOUBLE_EQ(simulation.ranks[1].exchange_s, 2 * 3 / 4.0 * 10);
 }
 
+TEST(Simulation, GradientsAreExchangedOnceMessagesHaveLeft) {
+  // The last stage computes until 5, sends until 6, and its ring takes 10 s.
+  auto model = pipeline(ScheduleKind::k1f1b, 2, 1, 1, 2, 1);
+  model.has_global_norm = false;
+  model.replicas = 2;
+  model.stages[1].gradient_bytes = 10;
+
+  EXPECT_DOUBLE_EQ(simulate(model).step_s, 16);
+}
+
 TEST(Simulation, SharedEmbeddingsAreExchangedByTheEndsOfThePipeline) {
   auto model = pipeline(ScheduleKind::k1f1b, 3, 4, 1, 2);
   model.has_global_norm = false;

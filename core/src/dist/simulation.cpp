@@ -202,10 +202,10 @@ void Simulator::end_op(int64_t r, double now) {
   finish_ops(r, now);
 }
 
-/// Gradients go out through the same device as messages, after them.
+/// A step ends for a rank when its messages have left.
 void Simulator::finish_ops(int64_t r, double now) {
   RankState& rank = ranks_[r];
-  if (rank.exchanges_done > 0 || (model_.link.shares_egress && !links_.is_drained(r))) return;
+  if (rank.exchanges_done > 0 || !links_.is_drained(r)) return;
   next_exchange(r, now);
 }
 
