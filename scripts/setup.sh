@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 readonly packages=(
   g++ cmake ninja-build pkg-config git ca-certificates python3 python3-venv
   libboost-dev libboost-program-options-dev libyaml-cpp-dev libspdlog-dev nlohmann-json3-dev
-  libpcre2-dev libutf8proc-dev libxxhash-dev libssl-dev libgtest-dev libbenchmark-dev
+  libpcre2-dev libutf8proc-dev libxxhash-dev libssl-dev libgtest-dev libbenchmark-dev libgloo-dev
 )
 readonly torch_version=2.11.0
 

@@ -9,6 +9,7 @@
 #include <c10/util/Exception.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 #include <string_view>
@@ -86,11 +87,15 @@ void require_output() {
                   "check where it goes; the disk may be full");
 }
 
-int report(std::string_view area, std::string_view sentence, std::string_view remedy,
-           ExitCode code) {
+/// Ends the process. After an error nothing is taken down: threads may wait for peers that are
+/// gone.
+[[noreturn]] void fail(std::string_view area, std::string_view sentence, std::string_view remedy,
+                       ExitCode code) {
   std::cerr << "error[" << area << "]: " << sentence << "\n";
   if (!remedy.empty()) std::cerr << "   " << remedy << "\n";
-  return static_cast<int>(code);
+  std::cout.flush();
+  std::fflush(nullptr);
+  std::_Exit(static_cast<int>(code));
 }
 
 }  // namespace
@@ -101,20 +106,20 @@ void require_verb(const std::string& name) { verb_named(name); }
 
 int main(int count, char** words) {
   using qtk::ExitCode;
-  using qtk::app::report;
+  using qtk::app::fail;
   try {
     const int code = qtk::app::dispatch({words + 1, words + count});
     qtk::app::require_output();
     return code;
   } catch (const qtk::Error& error) {
-    return report(error.area(), error.what(), error.remedy(), error.code());
+    fail(error.area(), error.what(), error.remedy(), error.code());
   } catch (const std::bad_alloc&) {
-    return report("oom", "out of host memory", "use a smaller batch or model", ExitCode::kMemory);
+    fail("oom", "out of host memory", "use a smaller batch or model", ExitCode::kMemory);
   } catch (const c10::OutOfMemoryError& error) {
-    return report("oom", error.what_without_backtrace(), "use a smaller batch", ExitCode::kMemory);
+    fail("oom", error.what_without_backtrace(), "use a smaller batch", ExitCode::kMemory);
   } catch (const c10::Error& error) {
-    return report("run", error.what_without_backtrace(), "", ExitCode::kFailed);
+    fail("run", error.what_without_backtrace(), "", ExitCode::kFailed);
   } catch (const std::exception& error) {
-    return report("run", error.what(), "", ExitCode::kFailed);
+    fail("run", error.what(), "", ExitCode::kFailed);
   }
 }

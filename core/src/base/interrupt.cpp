@@ -27,13 +27,18 @@ void watch_interrupts() {
               SIG_IGN);  // a file-size limit is an I/O error like any other, not a reason to die
 }
 
-void stop_if_interrupted() {
-  if (stop_signal == 0) return;
-  if (stop_signal == SIGINT)
+int interrupt_signal() { return stop_signal; }
+
+void throw_interrupt(int signal) {
+  if (signal == SIGINT)
     throw Error("interrupted; finished work is saved", "run the same command again to continue",
                 ExitCode::kInterrupted, "stop");
   throw Error("asked to stop; finished work is saved", "run the same command again to continue",
               ExitCode::kPreempted, "stop");
+}
+
+void stop_if_interrupted() {
+  if (stop_signal != 0) throw_interrupt(stop_signal);
 }
 
 }  // namespace qtk

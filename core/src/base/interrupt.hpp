@@ -6,6 +6,10 @@ namespace qtk {
 
 /// Installs the handlers; idempotent.
 void watch_interrupts();
+/// The signal that asked for a stop, or 0.
+int interrupt_signal();
+/// Throws the Error of a stop by this signal: kInterrupted after Ctrl-C, kPreempted after others.
+[[noreturn]] void throw_interrupt(int signal);
 /// Throws Error (kInterrupted after Ctrl-C, kPreempted after SIGTERM or SIGUSR1) if a stop was
 /// asked for. Call where everything finished so far is on disk.
 void stop_if_interrupted();

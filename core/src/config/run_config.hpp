@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/document.hpp"
+#include "config/parallel_config.hpp"
 #include "config/plugin_node.hpp"
 #include "config/section.hpp"
 #include "config/train_config.hpp"
@@ -150,6 +151,9 @@ struct RunConfig {
   std::optional<TrainSection> train;
   std::optional<OptimizerSection> optimizer;
   std::optional<SchedulerSection> scheduler;
+  ParallelSection parallel;
+  CommSection comm;
+  DistSection dist;
   std::vector<ExportSection> exports;
   ReportSection report;
 

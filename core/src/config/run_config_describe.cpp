@@ -183,6 +183,11 @@ void RunConfig::sections(SectionSet<RunConfig>& s) {
   s.section("optimizer", &RunConfig::optimizer).doc("Settings of AdamW.");
   s.section("scheduler", &RunConfig::scheduler)
       .doc("What drives the quantizer's knobs while it trains.");
+  s.section("parallel", &RunConfig::parallel)
+      .doc("How many processes share the training, and how.");
+  s.section("comm", &RunConfig::comm)
+      .doc("What processes send one another, and how slow the network pretends to be.");
+  s.section("dist", &RunConfig::dist).doc("Network, time-outs and traces of several processes.");
   s.list("export", &RunConfig::exports).doc("Formats to write the result in.");
   s.section("report", &RunConfig::report).doc("What the report holds.");
 }

@@ -57,6 +57,7 @@ class Rules {
     check_stages();
     check_needs();
     check_train();
+    check_parallel();
     check_eval();
     check_calibration();
     if (config_.quantizer) check_quantizer(*config_.quantizer);
@@ -175,6 +176,43 @@ class Rules {
     if (train.eval_every > 0 && !config_.data.eval)
       fail("train.eval_every", "`train.eval_every` needs `data.eval`",
            "add `data.eval`, or remove the key");
+  }
+
+  void check_parallel() {
+    const ParallelSection& parallel = config_.parallel;
+    if (parallel.world() == 1) return warn_of_idle_links();
+    if (!config_.train || !config_.has_stage("train"))
+      return fail("parallel", "`parallel` has no effect: nothing is trained",
+                  "add `train`, or remove the section");
+    const TrainSection& train = *config_.train;
+    if (train.global_batch % (parallel.data * train.micro_batch) != 0)
+      fail("train.global_batch",
+           "`train.global_batch` = " + std::to_string(train.global_batch) +
+               " is no multiple of parallel.data * train.micro_batch = " +
+               std::to_string(parallel.data * train.micro_batch),
+           "every replica works on the same number of micro-batches");
+    if (train.distill.weight > 0)
+      fail("train.distill.weight", "`train.distill` needs the whole model in one process",
+           "remove it, or train with parallel.data: 1 and parallel.pipeline: 1");
+    if (parallel.shard_optimizer && parallel.data == 1)
+      fail("parallel.shard_optimizer",
+           "`parallel.shard_optimizer` has no effect: there is one replica",
+           "remove the key, or raise parallel.data");
+    if (config_.comm.data && parallel.data == 1)
+      fail("comm.data", "`comm.data` has no effect: there is one replica",
+           "remove the section, or raise parallel.data");
+    for (const char* direction : {"forward", "backward"})
+      if (parallel.pipeline == 1 && given(child_path("comm", direction)))
+        fail(child_path("comm", direction),
+             "`comm." + std::string(direction) + "` has no effect: there is one pipeline stage",
+             "remove the section, or raise parallel.pipeline");
+  }
+
+  void warn_of_idle_links() {
+    for (const char* section : {"comm", "dist"})
+      if (given(section))
+        diagnostics_.warn({"`" + std::string(section) + "` has no effect: there is one process",
+                           mark(section), section, "raise parallel.pipeline or parallel.data"});
   }
 
   void check_train_data(const TrainData& data) {

@@ -23,6 +23,14 @@
 
 namespace qtk::model {
 
+/// Some of a decoder's layers in order, and what stands before and behind them: what one process of
+/// a pipeline holds.
+struct ModelPart {
+  int64_t first_layer = 0, last_layer = 0;  // layers [first, last)
+  bool has_embedding = true;                // and learned positions
+  bool has_head = true;                     // and the final norm
+};
+
 struct LoadOptions {
   c10::Device device = c10::kCPU;
   /// Weights are kept in this dtype; undefined keeps the file's, mapped and shared on the CPU. The
@@ -37,6 +45,8 @@ struct LoadOptions {
   /// Sites whose dense weight the folder does not hold because a quantized layer is attached right
   /// after loading.
   std::function<bool(std::string_view site)> is_packed;
+  /// Only these layers, else all. Calls that need others fail; sites() lists all the same.
+  std::optional<ModelPart> part;
 };
 
 struct NamedParameter {
@@ -58,6 +68,10 @@ class Decoder {
 
   virtual const DecoderConfig& config() const = 0;
   virtual const Family& family() const = 0;
+  /// Of the tensors between layers.
+  virtual at::ScalarType compute_dtype() const = 0;
+  /// What is held of the model; of a whole one everything.
+  virtual const ModelPart& part() const = 0;
   /// Linear layers inside the blocks in order of use, then lm_head if it is not tied to the
   /// embedding.
   virtual const std::vector<LinearSite>& sites() const = 0;
@@ -98,7 +112,7 @@ class Decoder {
   /// not joined
   virtual void fuse(const std::function<Quantizer*(int64_t site)>& quantizer_of) = 0;
 
-  /// All stored tensors, as in the file, tied heads once, in order of use. They share memory and
+  /// All tensors held, as in the file, tied heads once, in order of use. They share memory and
   /// identity with the model's own: requires_grad_() on one makes its gradients flow.
   virtual std::vector<NamedParameter> parameters() const = 0;
 };

@@ -105,19 +105,25 @@ at::Tensor with_residual(const at::Tensor& x, at::Tensor y, const LinearGroup& m
 
 DecoderModel::DecoderModel(const Family& family, DecoderConfig config,
                            const std::map<std::string, at::Tensor>& weights,
-                           std::optional<at::ScalarType> compute_dtype)
-    : family_(family), config_(std::move(config)), sites_(linear_sites(family_, config_)) {
+                           std::optional<at::ScalarType> compute_dtype,
+                           std::optional<ModelPart> part)
+    : family_(family),
+      config_(std::move(config)),
+      part_(part.value_or(ModelPart{.first_layer = 0, .last_layer = config_.num_layers})),
+      sites_(linear_sites(family_, config_)) {
   const Assembler assembler(family_, config_, weights);
   for (const auto& slot : tensor_layout(family_, config_))
     if (auto tensor = assembler.optional(slot.name); tensor.defined())
       parameters_.push_back({slot.name, tensor});
   embedding_ = assembler.optional(base_part_name(family_, family_.embedding) + ".weight");
-  compute_dtype_ = compute_dtype.value_or(compute_dtype_of(embedding_));
+  const at::Tensor& any = parameters_.front().tensor;
+  compute_dtype_ =
+      compute_dtype.value_or(compute_dtype_of(embedding_.defined() ? embedding_ : any));
   if (family_.position == PositionKind::kLearned)
     position_table_ =
         assembler.optional(base_part_name(family_, family_.position_table) + ".weight");
   else
-    rotary_ = std::make_unique<Rotary>(config_, embedding_.device());
+    rotary_ = std::make_unique<Rotary>(config_, any.device());
   for (int64_t layer = 0; layer < config_.num_layers; ++layer)
     blocks_.push_back(assembler.block(layer));
   final_norm_ = assembler.norm(base_part_name(family_, family_.final_norm), family_.norm);
@@ -146,10 +152,12 @@ std::unique_ptr<Decoder> Decoder::load(const std::filesystem::path& folder,
   const Family& family = *find_family(config.model_type);
   const auto tensors = format::TensorFolder::open(folder);
   const auto weights = load_weights(tensors, family, config, options);
-  return std::make_unique<DecoderModel>(family, std::move(config), weights, options.compute_dtype);
+  return std::make_unique<DecoderModel>(family, std::move(config), weights, options.compute_dtype,
+                                        options.part);
 }
 
 at::Tensor DecoderModel::embed(const at::Tensor& ids) {
+  QTK_CHECK(part_.has_embedding, "this part of the model has no embedding");
   check_ids(ids, config_);
   auto x = at::embedding(embedding_, ids).to(compute_dtype_);
   if (!position_table_.defined()) return x;
@@ -165,6 +173,9 @@ at::Tensor DecoderModel::embed(const at::Tensor& ids) {
 at::Tensor DecoderModel::block(int64_t layer, const at::Tensor& x) {
   QTK_CHECK(x.dim() == 3 && x.size(2) == config_.hidden_size, "a block takes [B, S, ",
             config_.hidden_size, "], not ", x.sizes());
+  QTK_CHECK(layer >= part_.first_layer && layer < part_.last_layer, "layer ", layer,
+            " is not in this part of the model, which has ", part_.first_layer, " to ",
+            part_.last_layer - 1);
   const auto& block = blocks_.at(static_cast<size_t>(layer));
   const auto rotary = rotary_ ? rotary_->table(x.size(1)) : RotaryTable{};
   const auto& attention = block.attention;

@@ -26,10 +26,13 @@ class DecoderModel final : public Decoder {
   /// @param weights  one tensor per slot of tensor_layout(), checked
   DecoderModel(const Family& family, DecoderConfig config,
                const std::map<std::string, at::Tensor>& weights,
-               std::optional<at::ScalarType> compute_dtype = {});
+               std::optional<at::ScalarType> compute_dtype = {},
+               std::optional<ModelPart> part = {});
 
   const DecoderConfig& config() const override { return config_; }
   const Family& family() const override { return family_; }
+  at::ScalarType compute_dtype() const override { return compute_dtype_; }
+  const ModelPart& part() const override { return part_; }
   const std::vector<LinearSite>& sites() const override { return sites_; }
 
   at::Tensor embed(const at::Tensor& ids) override;
@@ -62,6 +65,7 @@ class DecoderModel final : public Decoder {
 
   const Family& family_;
   const DecoderConfig config_;
+  const ModelPart part_;
   std::vector<LinearSite> sites_;
   std::vector<NamedParameter> parameters_;
   at::Tensor embedding_;       // [V, D]

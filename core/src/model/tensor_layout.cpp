@@ -21,6 +21,7 @@ class LayoutBuilder {
     if (family_.position == PositionKind::kLearned)
       base_part(family_.position_table, "weight", {config_.max_positions, hidden});
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) block(layer);
+    place_ = SlotPlace::kHead;
     base_part(family_.final_norm, "weight", {hidden});
     if (family_.norm == NormKind::kLayer) base_part(family_.final_norm, "bias", {hidden});
     if (!config_.is_tied) {
@@ -74,20 +75,26 @@ class LayoutBuilder {
 
   void block_part(int64_t layer, const PartName& part, const std::string& kind,
                   std::vector<int64_t> shape) {
+    place_ = SlotPlace::kBlock;
     add(block_part_name(family_, layer, part), gguf_block_part_name(layer, part), kind,
         std::move(shape));
+    slots_.back().layer = layer;
   }
   void base_part(const PartName& part, const std::string& kind, std::vector<int64_t> shape) {
     add(base_part_name(family_, part), std::string(part.gguf), kind, std::move(shape));
   }
   void add(const std::string& name, const std::string& gguf, const std::string& kind,
            std::vector<int64_t> shape) {
-    slots_.push_back(
-        {.name = name + "." + kind, .gguf_name = gguf + "." + kind, .shape = std::move(shape)});
+    slots_.push_back({.name = name + "." + kind,
+                      .gguf_name = gguf + "." + kind,
+                      .shape = std::move(shape),
+                      .site = {},
+                      .place = place_});
   }
 
   const Family& family_;
   const DecoderConfig& config_;
+  SlotPlace place_ = SlotPlace::kEmbedding;  // of the next slot
   std::vector<TensorSlot> slots_;
 };
 

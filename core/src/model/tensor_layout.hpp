@@ -12,6 +12,9 @@
 
 namespace qtk::model {
 
+/// Where a tensor is used.
+enum class SlotPlace { kEmbedding, kBlock, kHead };
+
 /// One stored tensor.
 struct TensorSlot {
   std::string name;            // "model.layers.3.self_attn.q_proj.weight"
@@ -21,6 +24,8 @@ struct TensorSlot {
   int64_t permuted_heads =
       0;  // > 0: GGUF stores the rows of each of so many heads with rotary pairs adjacent
   std::string site;  // the linear site whose weight this is, or empty
+  SlotPlace place = SlotPlace::kBlock;
+  int64_t layer = -1;  // of kBlock
 };
 
 /// Rows of a projection's weight.

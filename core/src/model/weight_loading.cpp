@@ -70,6 +70,21 @@ void check_tied_head(const format::TensorFolder& folder, const Family& family,
         "set tie_word_embeddings to false in config.json if the model has a head of its own");
 }
 
+/// A tied head is the embedding, so whoever has the one holds the other.
+bool is_held(const TensorSlot& slot, const DecoderConfig& config, const std::string& embedding,
+             const std::optional<ModelPart>& part) {
+  if (!part) return true;
+  switch (slot.place) {
+    case SlotPlace::kBlock:
+      return slot.layer >= part->first_layer && slot.layer < part->last_layer;
+    case SlotPlace::kHead:
+      return part->has_head;
+    case SlotPlace::kEmbedding:
+      return part->has_embedding || (part->has_head && config.is_tied && slot.name == embedding);
+  }
+  return false;
+}
+
 at::Tensor placed(const at::Tensor& tensor, const LoadOptions& options) {
   const auto dtype = options.dtype.value_or(tensor.scalar_type());
   const auto moved = tensor.to(options.device, dtype);
@@ -94,7 +109,9 @@ std::map<std::string, at::Tensor> load_weights(const format::TensorFolder& folde
   std::set<std::string> used;
   std::vector<std::string> missing;
   std::vector<std::pair<std::string, std::string>> found;  // name in the layout, name in the folder
+  const auto embedding = base_part_name(family, family.embedding) + ".weight";
   for (const auto& slot : tensor_layout(family, config)) {
+    if (!is_held(slot, config, embedding, options.part)) continue;
     if (!slot.site.empty() && options.is_packed && options.is_packed(slot.site)) continue;
     const auto name = stored_name(folder, family, config, slot);
     if (name.empty()) {
@@ -107,13 +124,12 @@ std::map<std::string, at::Tensor> load_weights(const format::TensorFolder& folde
   }
   if (!missing.empty()) fail_missing(folder, missing);
 
-  const auto embedding = base_part_name(family, family.embedding) + ".weight";
   for (const auto& [name, stored] : found) {
     const auto tensor = folder.tensor(stored);
     if (name == embedding && config.is_tied) check_tied_head(folder, family, tensor);
     weights[name] = placed(tensor, options);
   }
-  note_unused(folder, used);
+  if (!options.part) note_unused(folder, used);
   return weights;
 }
 

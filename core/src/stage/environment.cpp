@@ -8,6 +8,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -55,6 +56,12 @@ std::string file_fingerprint(const fs::path& path) {
 }
 
 }  // namespace
+
+std::string build_fingerprint() {
+  Dl_info own{};
+  ::dladdr(reinterpret_cast<const void*>(&build_fingerprint), &own);
+  return fingerprint_file(own.dli_fname).substr(0, 16);
+}
 
 json environment_json(c10::Device device) {
   json variables = json::object();

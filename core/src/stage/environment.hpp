@@ -23,6 +23,9 @@ std::string machine_text(c10::Device device);
 /// count with their size, beginning and end.
 std::string content_fingerprint(const std::filesystem::path& path);
 
+/// Of the library of core that this process runs.
+std::string build_fingerprint();
+
 /// Every scalar of a tree by its dotted path.
 void flatten(const config::Node& node, const std::string& path,
              std::map<std::string, std::string>& out);

@@ -11,6 +11,7 @@
 #include "plugin/registry.hpp"
 #include "plugin/run_context.hpp"
 #include "stage/calibrate_stage.hpp"
+#include "stage/compressors.hpp"
 #include "stage/environment.hpp"
 #include "stage/quantizer_plan.hpp"
 #include "stage/schedulers.hpp"
@@ -29,6 +30,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The stage that all processes of a run work on together.
+constexpr const char* kSharedStage = "train";
+
 struct Stage {
   std::string name;
   void (*run)(Run&);
@@ -42,10 +46,25 @@ const std::vector<Stage>& all_stages() {
   return stages;
 }
 
-/// Keys that change where results go or which of them are made, not what they are.
+bool is_below(const std::string& path, std::string_view key) {
+  return path == key || path.starts_with(std::string(key) + ".") ||
+         path.starts_with(std::string(key) + "[");
+}
+
+/// Keys that change where results go, which of them are made, or by how many processes and how
+/// fast; not what they are. So a run can be continued by another number of processes.
 bool is_free(const std::string& path) {
-  for (const std::string_view key : {"name", "out", "stages", "report", "plugins"})
-    if (path == key || path.starts_with(std::string(key) + ".")) return true;
+  for (const std::string_view key :
+       {"name", "out", "stages", "report", "plugins", "parallel", "dist", "comm.rate_mbit",
+        "comm.burst_bytes", "comm.latency_ms", "comm.checksum"})
+    if (is_below(path, key)) return true;
+  return false;
+}
+
+/// Keys that may differ between the processes of a run.
+bool is_local(const std::string& path) {
+  for (const std::string_view key : {"out", "plugins", "device", "threads", "dist.interface"})
+    if (is_below(path, key)) return true;
   return false;
 }
 
@@ -66,6 +85,7 @@ Checked check_config(const fs::path& path, const std::vector<std::string>& overr
     check_quantizer(variant.quantizer, diagnostics);
   if (checked.config.estimator) check_estimator(*checked.config.estimator, diagnostics);
   if (checked.config.scheduler) check_scheduler(*checked.config.scheduler, diagnostics);
+  check_compressors(checked.config.comm, diagnostics);
   if (checked.config.train && checked.config.train->lr_schedule)
     check_lr_schedule(*checked.config.train->lr_schedule, diagnostics);
   config::check_files(checked.config, document, diagnostics);
@@ -91,6 +111,8 @@ config::Node resolved(config::RunConfig config) {
   if (config.scheduler) resolve_plugin(*config.scheduler, "scheduler");
   if (config.train && config.train->lr_schedule)
     resolve_plugin(*config.train->lr_schedule, "scheduler");
+  for (auto* node : {&config.comm.forward, &config.comm.backward, &config.comm.data})
+    if (*node) resolve_plugin(**node, "comm");
   return config::resolved_node(config);
 }
 
@@ -130,6 +152,11 @@ void add_training(const config::RunConfig& config, RunIdentity& identity) {
     add_plugin("scheduler", config.train->lr_schedule->use, identity);
 }
 
+void add_compressors(const config::CommSection& comm, RunIdentity& identity) {
+  for (const auto* node : {&comm.forward, &comm.backward, &comm.data})
+    if (*node) add_plugin("comm", (*node)->use, identity);
+}
+
 RunIdentity identity_of(const config::RunConfig& config, const config::Node& resolved_config) {
   RunIdentity identity{config.name, {}};
   std::map<std::string, std::string> values;
@@ -142,6 +169,7 @@ RunIdentity identity_of(const config::RunConfig& config, const config::Node& res
   add_training(config, identity);
   for (const auto& variant : config::quantizer_variants(config))
     add_plugin("quantizer", variant.quantizer.use, identity);
+  add_compressors(config.comm, identity);
   identity.inputs["qtk"] = QTK_VERSION;
   return identity;
 }
@@ -172,6 +200,74 @@ void check_until(const std::string& until, const config::RunConfig& config) {
                     "stages: " + join(listed));
 }
 
+dist::Timeouts timeouts_of(const config::TimeoutSection& section) {
+  return {.heartbeat = dist::Seconds(section.heartbeat_s),
+          .missed = static_cast<int>(section.missed),
+          .operation = dist::Seconds(section.operation_s),
+          .step_factor = section.step_factor,
+          .step_floor = dist::Seconds(section.step_floor_s),
+          .rendezvous = dist::Seconds(section.rendezvous_s),
+          .grace = dist::Seconds(section.grace_s)};
+}
+
+/// What must be the same on all processes.
+dist::Facts facts_of(const RunIdentity& identity, const config::Node& resolved_config) {
+  dist::Facts facts;
+  std::map<std::string, std::string> values;
+  flatten(resolved_config, "", values);
+  for (const auto& [path, value] : values)
+    if (!is_local(path)) facts[dist::kConfigFact + path] = value;
+  for (const auto& [key, value] : identity.inputs)
+    if (!values.contains(key)) facts[key] = value;
+  facts["qtk.build"] = build_fingerprint();
+  facts["torch"] = QTK_TORCH_VERSION;
+  return facts;
+}
+
+/// Meets the other processes, if the configuration wants any. Null: alone.
+std::unique_ptr<dist::World> join_world(const config::RunConfig& config,
+                                        const RunIdentity& identity,
+                                        const config::Node& resolved_config) {
+  const auto environment = dist::detect_environment();
+  if (environment.world == 1 && config.parallel.world() == 1) return nullptr;
+  auto world = dist::World::join({.environment = environment,
+                                  .replicas = static_cast<int>(config.parallel.data),
+                                  .stages = static_cast<int>(config.parallel.pipeline),
+                                  .timeouts = timeouts_of(config.dist.timeouts),
+                                  .interface = config.dist.interface,
+                                  .on_lost = {}});
+  try {
+    dist::compare_facts(world->store(), world->mesh(), "start", facts_of(identity, resolved_config),
+                        world->timeouts().rendezvous);
+  } catch (...) {
+    world->abandon();  // everybody found the same differences
+    throw;
+  }
+  return world;
+}
+
+/// One GPU for each process of a machine.
+std::string device_name(const config::RunConfig& config, const dist::World* world) {
+  if (!world || (config.device != "auto" && config.device != "cuda")) return config.device;
+  if (config.device == "auto" && !cuda_is_available()) return "cpu";
+  return "cuda:" + std::to_string(world->environment().local_rank);
+}
+
+RunFolder open_folder(const RunRequest& request, const config::RunConfig& config,
+                      const RunIdentity& identity, dist::World* world) {
+  const auto open = [&] {
+    return request.folder ? RunFolder::at(*request.folder, identity, request.resume)
+                          : RunFolder::under(config.out, identity, request.resume);
+  };
+  if (!world) return open();
+  std::optional<RunFolder> own;
+  const std::string path = world->from_chief("run folder", [&] {
+    own.emplace(open());
+    return own->path().string();
+  });
+  return own ? std::move(*own) : RunFolder::joined(path);
+}
+
 Run open_run(const RunRequest& request) {
   Checked checked = check_config(request.config, request.overrides);
   check_until(request.until, checked.config);
@@ -179,46 +275,100 @@ Run open_run(const RunRequest& request) {
   const config::Node resolved_config = resolved(checked.config);
   const RunIdentity identity = identity_of(checked.config, resolved_config);
   apply_process_settings(checked.config);
-  const c10::Device device = open_device(checked.config.device);
-  RunFolder folder = request.folder
-                         ? RunFolder::at(*request.folder, identity, request.resume)
-                         : RunFolder::under(checked.config.out, identity, request.resume);
-  log_to_file(folder / "log.txt");
-  const auto seed = static_cast<uint64_t>(checked.config.seed);
-  Run run{std::move(checked.config), std::move(folder),
-          std::make_unique<plugin::CoreRunContext>(
-              plugin::RunContextInit{.device = device, .seed = seed})};
-  write_inputs(run, request, resolved_config);
-  return run;
+  auto world = join_world(checked.config, identity, resolved_config);
+  try {
+    const c10::Device device = open_device(device_name(checked.config, world.get()));
+    RunFolder folder = open_folder(request, checked.config, identity, world.get());
+    const bool is_chief = !world || world->is_chief();
+    log_to_file(folder / (is_chief ? std::string("log.txt")
+                                   : "log.rank" + std::to_string(world->mesh().rank) + ".txt"));
+    if (world) world->open_groups(device);
+    const auto seed = static_cast<uint64_t>(checked.config.seed);
+    Run run{std::move(checked.config), std::move(folder),
+            std::make_unique<plugin::CoreRunContext>(
+                plugin::RunContextInit{.device = device, .seed = seed}),
+            std::move(world)};
+    if (is_chief) write_inputs(run, request, resolved_config);
+    return run;
+  } catch (const std::exception& error) {
+    if (world) world->fail(error.what());
+    throw;
+  }
 }
 
 void run_stage(Run& run, const Stage& stage) {
   const auto start = std::chrono::steady_clock::now();
-  run.folder.write_status("running", stage.name, 0);
-  core_log().info("stage " + stage.name);
+  const bool is_chief = !run.world || run.world->is_chief();
+  if (is_chief) run.folder.write_status("running", stage.name, 0);
+  if (is_chief) core_log().info("stage " + stage.name);
   stage.run(run);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  core_log().info("stage " + stage.name + " finished in " + duration_text(seconds));
+  if (is_chief) core_log().info("stage " + stage.name + " finished in " + duration_text(seconds));
 }
 
-/// Runs stage after stage; the status file tells how it ended, whatever happens.
+/// The status file tells how a stage ended, whatever happens.
+void run_recorded(Run& run, const Stage& stage) {
+  const bool is_chief = !run.world || run.world->is_chief();
+  const auto record = [&](const char* state, ExitCode code) {
+    if (is_chief) run.folder.write_status(state, stage.name, static_cast<int>(code));
+  };
+  try {
+    run_stage(run, stage);
+  } catch (const Error& error) {
+    const bool is_stop =
+        error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kPreempted;
+    record(is_stop ? "stopped" : "failed", error.code());
+    throw;
+  } catch (...) {
+    record("failed", ExitCode::kFailed);
+    throw;
+  }
+}
+
+/// All processes train; rank 0 does the rest.
+void run_shared(Run& run, const Stage& stage) {
+  if (stage.name == kSharedStage) return run_recorded(run, stage);
+  run.world->from_chief("stage " + stage.name, [&] {
+    run_recorded(run, stage);
+    return std::string("done");
+  });
+}
+
+/// How processes part when one or all of them must end. A stop and a divergence were agreed on.
+void part(dist::World& world, const std::string& stage, const std::exception& error) {
+  const auto* known = dynamic_cast<const Error*>(&error);
+  const bool is_agreed =
+      stage == kSharedStage && known &&
+      (known->code() == ExitCode::kInterrupted || known->code() == ExitCode::kPreempted ||
+       known->code() == ExitCode::kDiverged);
+  if (is_agreed)
+    world.abandon();
+  else
+    world.fail(error.what());
+}
+
 void run_stages(Run& run, const std::string& until) {
   for (const auto& stage : all_stages()) {
     if (!run.config.has_stage(stage.name)) continue;
-    try {
-      run_stage(run, stage);
-    } catch (const Error& error) {
-      const bool is_stop =
-          error.code() == ExitCode::kInterrupted || error.code() == ExitCode::kPreempted;
-      run.folder.write_status(is_stop ? "stopped" : "failed", stage.name,
-                              static_cast<int>(error.code()));
-      throw;
-    } catch (...) {
-      run.folder.write_status("failed", stage.name, static_cast<int>(ExitCode::kFailed));
-      throw;
+    if (run.world) try {
+        run_shared(run, stage);
+        if (stage.name == kSharedStage) run.world->close();
+      } catch (const std::exception& error) {
+        part(*run.world, stage.name, error);
+        throw;
+      }
+    else
+      run_recorded(run, stage);
+    if (run.world && stage.name == kSharedStage) {
+      if (!run.world->is_chief()) return;
+      run.world.reset();  // what is left is one process's work
     }
     if (stage.name == until) break;
+  }
+  if (run.world) {
+    run.world->close();
+    if (!run.world->is_chief()) return;
   }
   run.folder.write_status("finished", "", 0);
 }
@@ -245,10 +395,12 @@ std::vector<config::Problem> validate_config(const fs::path& config,
 std::vector<std::string> run(const RunRequest& request) {
   watch_interrupts();
   Run run = open_run(request);
-  core_log().info((run.folder.is_resumed() ? "resuming " : "writing to ") +
-                  run.folder.path().string());
+  const bool is_chief = !run.world || run.world->is_chief();
+  if (is_chief)
+    core_log().info((run.folder.is_resumed() ? "resuming " : "writing to ") +
+                    run.folder.path().string());
   run_stages(run, request.until);
-  return summary_lines(run);
+  return is_chief ? summary_lines(run) : std::vector<std::string>{};
 }
 
 }  // namespace qtk::stage

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/run_config.hpp"
+#include "dist/world.hpp"
 #include "stage/run_folder.hpp"
 
 #include <qtk/runtime/run_context.hpp>
@@ -28,6 +29,7 @@ struct Run {
   config::RunConfig config;
   RunFolder folder;
   std::unique_ptr<RunContext> context;
+  std::unique_ptr<dist::World> world;  // null: one process
 
   /// The model as a Hugging Face folder: config.model.path, or where the import stage put it.
   std::filesystem::path model_folder() const;
@@ -39,7 +41,8 @@ struct Run {
   std::filesystem::path sensitivity_file() const;
 };
 
-// The stages. Each skips what an earlier process finished.
+// The stages. Each skips what an earlier process finished. Of several processes only rank 0 runs
+// them; train runs on all.
 void import_stage(Run& run);
 void calibrate_stage(Run& run);
 void train_stage(Run& run);

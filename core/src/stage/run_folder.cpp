@@ -158,6 +158,14 @@ RunFolder RunFolder::at(const fs::path& path, const RunIdentity& identity, Resum
   return RunFolder(path, identity, resume);
 }
 
+RunFolder RunFolder::joined(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path / "fingerprint.json", error))
+    throw ConfigError("the run folder " + path.string() + " of rank 0 cannot be seen from here",
+                      "put it on a file system that all machines share, with --out");
+  return RunFolder(path);
+}
+
 RunFolder::RunFolder(fs::path path, const RunIdentity& identity, Resume resume)
     : path_(std::move(path)) {
   std::error_code error;

@@ -40,6 +40,8 @@ class RunFolder {
   /// it
   static RunFolder at(const std::filesystem::path& path, const RunIdentity& identity,
                       Resume resume);
+  /// The folder that another process of this run holds: to be read, and for files of one's own.
+  static RunFolder joined(const std::filesystem::path& path);
   ~RunFolder();
   RunFolder(RunFolder&&) noexcept;
   RunFolder& operator=(RunFolder&&) = delete;
@@ -61,6 +63,7 @@ class RunFolder {
   nlohmann::json read_json(const std::filesystem::path& name) const;
 
  private:
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
   RunFolder(std::filesystem::path path, const RunIdentity& identity, Resume resume);
   std::filesystem::path record_of(const std::string& step) const;
 

@@ -3,6 +3,7 @@
 #include "base/atomic_file.hpp"
 #include "base/logging.hpp"
 #include "base/progress.hpp"
+#include "stage/parallel_training.hpp"
 #include "stage/pipeline.hpp"
 #include "stage/training_data.hpp"
 #include "stage/variant_training.hpp"
@@ -79,30 +80,65 @@ std::string outcome_text(const train::TrainOutcome& outcome) {
   return line;
 }
 
-void train_variant(Run& run, const TrainingInputs& inputs,
-                   const config::QuantizerVariant& variant) {
-  const auto start = std::chrono::steady_clock::now();
-  VariantTraining training(run, inputs, variant);
-  const auto outcome = training.train();
-  auto files = training.write(outcome);
-  const fs::path record = run.train_folder(variant.name) / "outcome.json";
-  write_file_atomically(record, json{{"steps", outcome.steps},
-                                     {"tokens", outcome.tokens},
-                                     {"loss", outcome.loss},
-                                     {"val_loss", outcome.held_out},
-                                     {"best_val_loss", outcome.best_held_out},
-                                     {"best_step", outcome.best_step},
-                                     {"seconds", outcome.seconds},
-                                     {"tokens_per_s", outcome.tokens_per_second}}
-                                        .dump(2) +
-                                    "\n");
-  files.push_back(record);
+/// The deployed model of a training that many processes shared, by the one that has the run folder.
+std::vector<fs::path> write_shared(Run& run, const TrainingInputs& inputs,
+                                   const config::QuantizerVariant& variant,
+                                   const train::TrainOutcome& outcome) {
+  const bool is_best = run.config.train->result == "best";
+  const fs::path folder = run.train_folder(variant.name);
+  train::CheckpointStore checkpoints(folder / (is_best ? "best-checkpoints" : "checkpoints"),
+                                     run.config.train->keep);
+  VariantTraining whole(run, inputs, variant);
+  whole.take_weights(checkpoints.read(is_best ? outcome.best_step : outcome.steps).state);
+  auto files = whole.write(outcome);
+  fs::remove_all(folder / "best-checkpoints");
+  return files;
+}
+
+void record(Run& run, const config::QuantizerVariant& variant, const train::TrainOutcome& outcome,
+            std::vector<fs::path> files, double seconds) {
+  const fs::path file = run.train_folder(variant.name) / "outcome.json";
+  write_file_atomically(file, json{{"steps", outcome.steps},
+                                   {"tokens", outcome.tokens},
+                                   {"loss", outcome.loss},
+                                   {"val_loss", outcome.held_out},
+                                   {"best_val_loss", outcome.best_held_out},
+                                   {"best_step", outcome.best_step},
+                                   {"seconds", outcome.seconds},
+                                   {"tokens_per_s", outcome.tokens_per_second}}
+                                      .dump(2) +
+                                  "\n");
+  files.push_back(file);
   files.push_back(run.train_folder(variant.name) / "metrics.jsonl");
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   run.folder.finish("train." + variant.name, seconds, files);
   core_log().info("trained " + variant.name + ": " + outcome_text(outcome) + " in " +
                   duration_text(seconds));
+}
+
+void train_variant(Run& run, const TrainingInputs& inputs,
+                   const config::QuantizerVariant& variant) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  if (!run.world) {
+    VariantTraining training(run, inputs, variant);
+    const auto outcome = training.train();
+    return record(run, variant, outcome, training.write(outcome), seconds());
+  }
+  const auto outcome = VariantTraining(run, inputs, variant, own_part(run)).train();
+  run.world->from_chief("result of " + variant.name, [&] {
+    run.world->begin("writing the model");
+    record(run, variant, outcome, write_shared(run, inputs, variant, outcome), seconds());
+    return std::string("written");
+  });
+}
+
+bool is_finished(const Run& run, const std::string& step) {
+  if (!run.world) return run.folder.is_finished(step);
+  return run.world->from_chief(step + " is finished", [&] {
+    return std::string(run.folder.is_finished(step) ? "yes" : "no");
+  }) == "yes";
 }
 
 }  // namespace
@@ -112,7 +148,7 @@ void train_stage(Run& run) {
   if (variants.empty()) variants.push_back({config::result_names(run.config).front(), {}});
   std::optional<TrainingInputs> inputs;
   for (const auto& variant : variants) {
-    if (run.folder.is_finished("train." + variant.name)) continue;
+    if (is_finished(run, "train." + variant.name)) continue;
     if (!inputs) inputs = open_inputs(run);
     train_variant(run, *inputs, variant);
   }

@@ -6,6 +6,7 @@
 #include "stage/pipeline.hpp"
 #include "stage/quantizer_plan.hpp"
 #include "stage/schedulers.hpp"
+#include "train/shared_checkpoints.hpp"
 #include "train/trainer.hpp"
 
 #include <filesystem>
@@ -29,18 +30,22 @@ struct TrainingInputs {
 
 class VariantTraining {
  public:
-  /// Loads the model and attaches the variant's quantizers. `run` and `inputs` must outlive it.
-  /// @throws ConfigError if they cannot be trained or do not fit
-  VariantTraining(Run& run, const TrainingInputs& inputs, config::QuantizerVariant variant);
+  /// Loads the model, or a part of it, and attaches the variant's quantizers. `run` and `inputs`
+  /// must outlive it. @throws ConfigError if they cannot be trained or do not fit
+  VariantTraining(Run& run, const TrainingInputs& inputs, config::QuantizerVariant variant,
+                  std::optional<model::ModelPart> part = {});
 
   /// From the newest checkpoint, if there is one, to the end.
   train::TrainOutcome train();
+  /// Weights and layers as a checkpoint of many processes has them.
+  void take_weights(const train::TrainState& state);
   /// The deployed model, as stage quantize leaves it, of the last or the best step.
   /// @returns the files written
   std::vector<std::filesystem::path> write(const train::TrainOutcome& outcome);
 
  private:
   std::filesystem::path best_folder(int64_t step) const;
+  std::filesystem::path best_checkpoints() const;
   /// Bests before it stay until the end: a run that is resumed before this step may need them.
   void keep_best(int64_t step);
   /// Of an evaluated step that another has beaten, or that an interrupted process left.
@@ -48,7 +53,11 @@ class VariantTraining {
   void write_to(const std::filesystem::path& folder, const std::filesystem::path& record) const;
   std::string description() const;
   void attach_quantizers();
+  /// Of the whole model, in order.
+  std::vector<LinearSite> quantized_sites() const;
   void prepare_schedulers(const std::vector<LinearSite>& sites);
+  /// What is evaluated and kept on the way.
+  void add_evaluation(train::TrainerParts& parts, train::TrainingModel& model);
   double held_out_loss();
 
   Run& run_;
@@ -59,6 +68,7 @@ class VariantTraining {
   plugin::CoreRunContext context_;
   QuantizerPlan plan_;
   std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<train::SharedCheckpoints> bests_;  // of many processes
   plugin::PluginPtr<Scheduler> lr_schedule_, scheduler_;
 };
 

@@ -17,10 +17,13 @@ AdamWSettings scaled(AdamWSettings settings, double lr_factor) {
 }
 
 void restore(at::Tensor& tensor, const at::Tensor& saved, const std::string& name) {
-  if (saved.sizes() != tensor.sizes())
+  // What was put together from slices is flat.
+  const bool fits =
+      saved.sizes() == tensor.sizes() || (saved.dim() == 1 && saved.numel() == tensor.numel());
+  if (!fits)
     throw DataError("the saved state of " + name + " has another shape than the model",
                     "delete the run folder's checkpoints to train from the beginning");
-  tensor.copy_(saved);
+  tensor.copy_(saved.view(tensor.sizes()));
 }
 
 }  // namespace

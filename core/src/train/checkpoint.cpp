@@ -19,12 +19,16 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int64_t kFormat = 1;
-constexpr const char* kTensors = "state.safetensors";
-constexpr const char* kValues = "state.json";
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kComplete = "COMPLETE";
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kPartial = ".partial";
+
+std::string part_name(int part, const char* ending) {
+  return (part == 0 ? std::string("state") : "state-" + std::to_string(part)) + ending;
+}
+std::string tensors_name(int part) { return part_name(part, ".safetensors"); }
+std::string values_name(int part) { return part_name(part, ".json"); }
 
 void write_tensors(const fs::path& path, const TrainState& state) {
   std::vector<format::TensorInfo> infos;
@@ -43,6 +47,16 @@ json file_record(const fs::path& path) {
   return {{"bytes", fs::file_size(path)}, {"xxh3", fingerprint_file(path)}};
 }
 
+TrainState read_part(const fs::path& folder, int part) {
+  TrainState state;
+  const auto file = format::SafetensorsFile::open(folder / tensors_name(part));
+  for (const auto& info : file.tensors()) state.tensors[info.name] = file.tensor(info.name);
+  const json content = json::parse(read_text_file(folder / values_name(part)));
+  state.values = content.at("values");
+  state.aliases = content.at("aliases").get<std::map<std::string, std::string>>();
+  return state;
+}
+
 /// Throws DataError that says what is wrong with a folder.
 Checkpoint read_checkpoint(const fs::path& folder, int64_t step) {
   const std::string manifest_text = read_text_file(folder / kManifest);
@@ -53,23 +67,24 @@ Checkpoint read_checkpoint(const fs::path& folder, int64_t step) {
     throw DataError(folder.string() + " has format " +
                     std::to_string(manifest.value("format", int64_t{0})) + ", expected " +
                     std::to_string(kFormat));
-  for (const char* name : {kTensors, kValues})
-    if (file_record(folder / name) != manifest.at("files").at(name))
-      throw DataError((folder / name).string() + " is damaged: its hash is not the manifest's");
   Checkpoint checkpoint{step, folder, {}};
-  const auto file = format::SafetensorsFile::open(folder / kTensors);
-  for (const auto& info : file.tensors())
-    checkpoint.state.tensors[info.name] = file.tensor(info.name);
-  const json content = json::parse(read_text_file(folder / kValues));
-  checkpoint.state.values = content.at("values");
-  checkpoint.state.aliases = content.at("aliases").get<std::map<std::string, std::string>>();
+  const json& files = manifest.at("files");
+  for (const auto& [name, record] : files.items())
+    if (file_record(folder / name) != record)
+      throw DataError((folder / name).string() + " is damaged: its hash is not the manifest's");
+  for (int part = 0; files.contains(tensors_name(part)); ++part)
+    checkpoint.state.merge(read_part(folder, part));
   return checkpoint;
 }
 
 }  // namespace
 
+Checkpoints::~Checkpoints() = default;
+
 CheckpointStore::CheckpointStore(fs::path folder, int64_t keep)
-    : folder_(std::move(folder)), keep_(keep) {
+    : folder_(std::move(folder)), keep_(keep) {}
+
+void CheckpointStore::remove_leftovers() const {
   std::error_code error;
   std::vector<fs::path> partial;
   for (const auto& entry : fs::directory_iterator(folder_, error))
@@ -98,36 +113,63 @@ std::vector<int64_t> CheckpointStore::steps() const {
   return steps;
 }
 
-void CheckpointStore::save(int64_t step, const TrainState& state) {
-  const fs::path target = folder_of(step);
-  fs::path partial = target;
+fs::path CheckpointStore::partial_of(int64_t step) const {
+  fs::path partial = folder_of(step);
   partial += kPartial;
+  return partial;
+}
+
+void CheckpointStore::fail(int64_t step, const IoError& error) const {
+  throw IoError(
+      "the checkpoint of step " + std::to_string(step) + " could not be written: " + error.what(),
+      last_good_.empty() ? error.remedy() : "free some space; " + last_good_ + " is intact");
+}
+
+void CheckpointStore::begin(int64_t step) {
   std::error_code ignored;
-  fs::remove_all(partial, ignored);
+  fs::remove_all(partial_of(step), ignored);
+}
+
+void CheckpointStore::write_part(int64_t step, int part, const TrainState& state) {
+  const fs::path partial = partial_of(step);
   try {
-    write_tensors(partial / kTensors, state);
-    write_file_atomically(partial / kValues,
+    write_tensors(partial / tensors_name(part), state);
+    write_file_atomically(partial / values_name(part),
                           json{{"values", state.values}, {"aliases", state.aliases}}.dump() + "\n");
-    const std::string manifest = json{{"format", kFormat},
-                                      {"step", step},
-                                      {"files",
-                                       {{kTensors, file_record(partial / kTensors)},
-                                        {kValues, file_record(partial / kValues)}}}}
-                                     .dump(2) +
-                                 "\n";
+  } catch (const IoError& error) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+    fail(step, error);
+  }
+}
+
+void CheckpointStore::commit(int64_t step, int parts) {
+  const fs::path target = folder_of(step), partial = partial_of(step);
+  std::error_code ignored;
+  try {
+    json files = json::object();
+    for (int part = 0; part < parts; ++part)
+      for (const auto& name : {tensors_name(part), values_name(part)})
+        files[name] = file_record(partial / name);
+    const std::string manifest =
+        json{{"format", kFormat}, {"step", step}, {"files", files}}.dump(2) + "\n";
     write_file_atomically(partial / kManifest, manifest);
     write_file_atomically(partial / kComplete, fingerprint(manifest) + "\n");
   } catch (const IoError& error) {
     fs::remove_all(partial, ignored);
-    throw IoError(
-        "the checkpoint of step " + std::to_string(step) + " could not be written: " + error.what(),
-        last_good_.empty() ? error.remedy() : "free some space; " + last_good_ + " is intact");
+    fail(step, error);
   }
   fs::remove_all(target, ignored);
   fs::rename(partial, target);
   sync_folder(folder_);
   last_good_ = target.string();
   remove_old();
+}
+
+void CheckpointStore::save(int64_t step, const TrainState& state) {
+  begin(step);
+  write_part(step, 0, state);
+  commit(step, 1);
 }
 
 void CheckpointStore::remove_old() const {
@@ -137,13 +179,18 @@ void CheckpointStore::remove_old() const {
     fs::remove_all(folder_of(known[i]), ignored);
 }
 
-std::optional<Checkpoint> CheckpointStore::newest() const {
+Checkpoint CheckpointStore::read(int64_t step) {
+  auto checkpoint = read_checkpoint(folder_of(step), step);
+  last_good_ = checkpoint.folder.string();
+  return checkpoint;
+}
+
+std::optional<Checkpoint> CheckpointStore::newest() {
+  remove_leftovers();
   auto known = steps();
   std::string fault;
   for (; !known.empty(); known.pop_back()) try {
-      auto checkpoint = read_checkpoint(folder_of(known.back()), known.back());
-      last_good_ = checkpoint.folder.string();
-      return checkpoint;
+      return read(known.back());
     } catch (const std::exception& error) {
       fault = error.what();
       core_log().warn("checkpoint " + folder_of(known.back()).string() +

@@ -1,13 +1,16 @@
 // Checkpoints: folders that are whole or not there, and known to be sound when they are read.
 //
-//   <folder>/step-00000200/state.safetensors   tensors by name
-//                          state.json          everything else
-//                          manifest.json       sizes and XXH3-128 of both
-//                          COMPLETE            XXH3-128 of the manifest, written last
+//   <folder>/step-00000200/state.safetensors     tensors by name
+//                          state.json            everything else
+//                          state-1.safetensors   the same of a second process, and so on
+//                          manifest.json         sizes and XXH3-128 of all of them
+//                          COMPLETE              XXH3-128 of the manifest, written last
 //
-// A checkpoint is written as step-N.partial, every file synced, and renamed.
+// A checkpoint is written as step-N.partial, every file synced, and renamed. State is found by
+// name, whichever part holds it, so any number of processes can read what any number wrote.
 #pragma once
 
+#include <qtk/runtime/error.hpp>
 #include <qtk/runtime/state.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -35,6 +38,10 @@ class TrainState {
   /// @throws DataError for an unknown name
   const at::Tensor& tensor(const std::string& name) const;
   bool has_tensor(const std::string& name) const;
+  /// Names that begin so.
+  std::vector<std::string> names_from(const std::string& prefix) const;
+  /// Adds what `other` has and this has not.
+  void merge(TrainState other);
 };
 
 /// The state of one object inside of it, under "<prefix>/".
@@ -74,28 +81,48 @@ struct Checkpoint {
   TrainState state;  // tensors alias the mapped file
 };
 
-/// The checkpoints of one training, the newest `keep` of which stay.
-class CheckpointStore {
+/// Where a training keeps its checkpoints.
+class Checkpoints {
  public:
-  /// Removes what an interrupted save left.
-  CheckpointStore(std::filesystem::path folder, int64_t keep);
-
+  virtual ~Checkpoints();
   /// @throws IoError if the disk is full; older checkpoints are as they were
-  void save(int64_t step, const TrainState& state);
+  virtual void save(int64_t step, const TrainState& state) = 0;
   /// The newest sound one; damaged ones are reported and passed over. Nothing if there are none.
   /// @throws DataError if there are some and none is sound
-  std::optional<Checkpoint> newest() const;
+  virtual std::optional<Checkpoint> newest() = 0;
   /// Of the newest that was saved or read; empty if none was.
-  std::string last_good() const { return last_good_; }
+  virtual std::string last_good() const = 0;
+};
+
+/// Checkpoints in a folder, the newest `keep` of which stay.
+class CheckpointStore final : public Checkpoints {
+ public:
+  CheckpointStore(std::filesystem::path folder, int64_t keep);
+
+  void save(int64_t step, const TrainState& state) override;
+  std::optional<Checkpoint> newest() override;
+  std::string last_good() const override { return last_good_; }
+
+  /// Removes what an interrupted save left.
+  void remove_leftovers() const;
+  /// A save in parts, by several processes: one begins, then all write theirs, then one commits.
+  void begin(int64_t step);
+  void write_part(int64_t step, int part, const TrainState& state);
+  /// @param parts  how many were written
+  void commit(int64_t step, int parts);
+  /// One that newest() found sound. @throws DataError
+  Checkpoint read(int64_t step);
 
  private:
+  std::filesystem::path partial_of(int64_t step) const;
+  [[noreturn]] void fail(int64_t step, const IoError& error) const;
   std::vector<int64_t> steps() const;
   std::filesystem::path folder_of(int64_t step) const;
   void remove_old() const;
 
   std::filesystem::path folder_;
   int64_t keep_;
-  mutable std::string last_good_;
+  std::string last_good_;
 };
 
 }  // namespace qtk::train

@@ -6,8 +6,12 @@
 
 namespace qtk::train {
 
-KnobSchedule::KnobSchedule(const Scheduler& scheduler, std::vector<LinearSite> sites)
-    : scheduler_(&scheduler), sites_(std::move(sites)), knobs_(scheduler.knobs()) {
+KnobSchedule::KnobSchedule(const Scheduler& scheduler, std::vector<LinearSite> sites,
+                           std::vector<LinearSite> all)
+    : scheduler_(&scheduler),
+      sites_(std::move(sites)),
+      all_(std::move(all)),
+      knobs_(scheduler.knobs()) {
   std::erase_if(knobs_, [](const KnobSpec& knob) { return knob.name == "lr"; });
 }
 
@@ -25,16 +29,16 @@ void KnobSchedule::describe(int64_t step, nlohmann::json& row) const {
       row[knob.name] = scheduler_->value(knob.name, step, nullptr);
       continue;
     }
-    if (sites_.empty()) continue;
+    if (all_.empty()) continue;
     double low = 0, high = 0, sum = 0;
-    for (size_t i = 0; i < sites_.size(); ++i) {
-      const double value = scheduler_->value(knob.name, step, &sites_[i]);
+    for (size_t i = 0; i < all_.size(); ++i) {
+      const double value = scheduler_->value(knob.name, step, &all_[i]);
       low = i == 0 ? value : std::min(low, value);
       high = i == 0 ? value : std::max(high, value);
       sum += value;
     }
     row[knob.name + "/min"] = low;
-    row[knob.name + "/mean"] = sum / static_cast<double>(sites_.size());
+    row[knob.name + "/mean"] = sum / static_cast<double>(all_.size());
     row[knob.name + "/max"] = high;
   }
 }

@@ -74,6 +74,14 @@ void FigureMeans::take(json& row) {
   sums_.clear();
 }
 
+void FigureMeans::merge(const json& saved) {
+  for (const auto& [name, other] : saved.items()) {
+    Sum& sum = sums_[name];
+    sum.sum += std::bit_cast<double>(other.at(0).get<int64_t>());
+    sum.count += other.at(1).get<int64_t>();
+  }
+}
+
 json FigureMeans::save() const {
   json saved = json::object();
   for (const auto& [name, sum] : sums_) saved[name] = {std::bit_cast<int64_t>(sum.sum), sum.count};

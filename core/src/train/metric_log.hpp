@@ -45,6 +45,8 @@ class FigureMeans {
   /// Adds the means to `row` and begins anew.
   void take(nlohmann::json& row);
 
+  /// Adds what save() of another one gave.
+  void merge(const nlohmann::json& saved);
   nlohmann::json save() const;
   void load(const nlohmann::json& saved);
 

@@ -69,9 +69,14 @@ const std::vector<int64_t>& TokenBatches::order_of(int64_t epoch) const {
   return order.windows;
 }
 
-const TokenBatches::Window& TokenBatches::window_at(int64_t position) const {
-  const auto& order = order_of(position / windows());
-  return windows_[static_cast<size_t>(order[static_cast<size_t>(position % windows())])];
+int64_t TokenBatches::index_at(int64_t position) const {
+  return order_of(position / windows())[static_cast<size_t>(position % windows())];
+}
+
+std::vector<int64_t> TokenBatches::samples(int64_t first, int64_t count) const {
+  std::vector<int64_t> indices;
+  for (int64_t row = 0; row < count; ++row) indices.push_back(index_at(first + row));
+  return indices;
 }
 
 TokenBatch TokenBatches::batch(int64_t first, int64_t count) const {

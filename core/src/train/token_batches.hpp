@@ -35,6 +35,8 @@ class TokenBatches {
   /// Windows `first` ... `first + count - 1` of the endless sequence of epochs, each of which is a
   /// permutation of its own.
   TokenBatch batch(int64_t first, int64_t count) const;
+  /// Which windows of the data set they are, 0 ... windows() - 1.
+  std::vector<int64_t> samples(int64_t first, int64_t count) const;
   /// Targets that count in them.
   int64_t predictions(int64_t first, int64_t count) const;
 
@@ -45,7 +47,10 @@ class TokenBatches {
   };
   TokenBatches(at::Tensor stream, int64_t ctx, int32_t padding, uint64_t seed,
                std::vector<Window> windows);
-  const Window& window_at(int64_t position) const;
+  int64_t index_at(int64_t position) const;
+  const Window& window_at(int64_t position) const {
+    return windows_[static_cast<size_t>(index_at(position))];
+  }
   const std::vector<int64_t>& order_of(int64_t epoch) const;
 
   at::Tensor stream_;

@@ -30,6 +30,24 @@ bool TrainState::has_tensor(const std::string& name) const {
   return tensors.contains(name) || aliases.contains(name);
 }
 
+std::vector<std::string> TrainState::names_from(const std::string& prefix) const {
+  std::vector<std::string> names;
+  for (auto at = tensors.lower_bound(prefix); at != tensors.end() && at->first.starts_with(prefix);
+       ++at)
+    names.push_back(at->first);
+  for (auto at = aliases.lower_bound(prefix); at != aliases.end() && at->first.starts_with(prefix);
+       ++at)
+    names.push_back(at->first);
+  return names;
+}
+
+void TrainState::merge(TrainState other) {
+  tensors.merge(other.tensors);
+  aliases.merge(other.aliases);
+  for (auto& [name, value] : other.values.items())
+    if (!values.contains(name)) values[name] = std::move(value);
+}
+
 const at::Tensor& TrainState::tensor(const std::string& name) const {
   const auto alias = aliases.find(name);
   const auto found = tensors.find(alias == aliases.end() ? name : alias->second);

@@ -1,21 +1,22 @@
 #include "train/trainer.hpp"
 
 #include "base/device.hpp"
+#include "base/fault_point.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
 #include "base/progress.hpp"
 #include "train/gradient_norm.hpp"
+#include "train/sliced_reader.hpp"
 
 #include <qtk/runtime/error.hpp>
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 
 namespace qtk::train {
 namespace {
@@ -43,12 +44,6 @@ std::string number_text(const char* format, double value) {
   return text;
 }
 
-/// To the device without waiting for it.
-at::Tensor sent(const at::Tensor& batch, c10::Device device) {
-  if (device.is_cpu()) return batch;
-  return batch.pin_memory().to(device, /*non_blocking=*/true);
-}
-
 }  // namespace
 
 Trainer::Trainer(TrainerParts parts)
@@ -67,23 +62,6 @@ double Trainer::lr_factor(int64_t step) const {
   return parts_.lr_schedule ? parts_.lr_schedule->value("lr", step, nullptr) : 1.0;
 }
 
-Trainer::Sums Trainer::accumulate_gradients(int64_t first_window) {
-  const auto& settings = parts_.settings;
-  const int64_t predictions = parts_.batches.predictions(first_window, settings.global_batch);
-  const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predictions));
-  const c10::AutoGradMode records(true);
-  Sums sums{at::zeros_like(loss_sum_), at::zeros_like(loss_sum_)};
-  for (int64_t at = 0; at < settings.global_batch; at += settings.micro_batch) {
-    const auto batch = parts_.batches.batch(first_window + at, settings.micro_batch);
-    const auto loss =
-        parts_.model.loss(sent(batch.inputs, device_), sent(batch.targets, device_), scale);
-    torch::autograd::backward({loss.loss}, {});
-    sums.cross_entropy.add_(loss.cross_entropy);
-    sums.divergence.add_(loss.divergence);
-  }
-  return sums;
-}
-
 void Trainer::remember_faults(const at::Tensor& is_faulty) {
   first_fault_ = at::where(first_fault_.eq(0).logical_and(is_faulty),
                            at::full_like(first_fault_, step_ + 1), first_fault_);
@@ -94,23 +72,25 @@ void Trainer::take_step() {
   auto& model = parts_.model;
   model.set_knobs(&parts_.knobs, step_);
   model.clear_gradients();
-  const Sums sums = accumulate_gradients(step_ * parts_.settings.global_batch);
+  const auto& [cross_entropy, divergence, norm] =
+      parts_.gradients.accumulate(step_, step_ * parts_.settings.global_batch);
   const at::NoGradGuard no_grad;
-  const auto gradients = model.gradients();
-  const auto norm = gradient_norm(gradients).to(device_);
   const auto is_faulty = norm.isfinite().logical_not();
   remember_faults(is_faulty);
-  loss_sum_.add_(sums.cross_entropy.masked_fill(is_faulty, 0));
-  divergence_sum_.add_(sums.divergence.masked_fill(is_faulty, 0));
+  loss_sum_.add_(cross_entropy.masked_fill(is_faulty, 0));
+  divergence_sum_.add_(divergence.masked_fill(is_faulty, 0));
   norm_sum_.add_(norm.masked_fill(is_faulty, 0));
   counted_.add_(is_faulty.logical_not());
-  if (parts_.settings.clip > 0) clip_to_norm(gradients, norm, parts_.settings.clip);
+  if (parts_.settings.clip > 0) clip_to_norm(model.gradients(), norm, parts_.settings.clip);
   const double factor = lr_factor(step_);
   const StepInfo info{
       .step = step_, .total_steps = parts_.total_steps, .learning_rate = parts_.base_lr * factor};
+  const auto start = Clock::now();
   model.before_step(info);
+  fault_point("optimizer");
   parts_.optimizer.step(factor, is_faulty.to(at::kFloat), step_);
   model.after_step(info);
+  parts_.gradients.finish_step(seconds_between(start, Clock::now()));
   ++step_;
   ++timed_steps_;
 }
@@ -170,8 +150,9 @@ void Trainer::log() {
     row["distill_kl"] = divergence_sum_.item<double>() / steps;
   if (const int64_t bytes = peak_device_bytes(device_); bytes > 0) row["peak_memory_bytes"] = bytes;
   parts_.knobs.describe(step_ - 1, row);
+  parts_.gradients.gather(parts_.method_figures);
   parts_.method_figures.take(row);
-  parts_.metrics.write(row);
+  if (parts_.gradients.is_chief()) parts_.metrics.write(row);
   outcome_.loss = loss;
   for (auto* sum : {&loss_sum_, &divergence_sum_, &norm_sum_, &counted_}) sum->zero_();
   timed_steps_ = 0;
@@ -182,6 +163,7 @@ void Trainer::log() {
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
+  fault_point("evaluation");
   parts_.model.set_knobs(nullptr, step_);
   const double hard = parts_.held_out_loss();
   json row = {{"step", step_}, {"val_loss", hard}};
@@ -191,7 +173,7 @@ void Trainer::evaluate() {
     row["val_loss_soft"] = soft;
     row["hard_soft_gap"] = hard - soft;
   }
-  parts_.metrics.write(row);
+  if (parts_.gradients.is_chief()) parts_.metrics.write(row);
   outcome_.held_out = hard;
   if (!(hard >= outcome_.best_held_out)) {  // also where there is none yet
     outcome_.best_held_out = hard;
@@ -199,17 +181,26 @@ void Trainer::evaluate() {
     parts_.model.set_knobs(nullptr, step_);
     if (parts_.keep_best) parts_.keep_best(step_);
   }
-  core_log().info(parts_.label + ": step " + std::to_string(step_) +
-                  " val_loss=" + number_text("%.4f", hard));
+  if (parts_.gradients.is_chief())
+    core_log().info(parts_.label + ": step " + std::to_string(step_) +
+                    " val_loss=" + number_text("%.4f", hard));
   paused_ += seconds_between(start, Clock::now());
 }
 
 void Trainer::save() {
   const auto start = Clock::now();
+  fault_point("checkpoint");
   TrainState state;
   parts_.model.save(state);
   ScopedWriter optimizer(state, "optimizer");
   parts_.optimizer.save(optimizer);
+  parts_.gradients.save(state);
+  if (parts_.gradients.is_chief()) save_progress(state);
+  parts_.checkpoints.save(step_, state);
+  paused_ += seconds_between(start, Clock::now());
+}
+
+void Trainer::save_progress(TrainState& state) {
   ScopedWriter own(state, "trainer");
   own.integer("step", step_);
   own.tensor("loss_sum", loss_sum_);
@@ -223,17 +214,20 @@ void Trainer::save() {
   own.integer("best_step", outcome_.best_step);
   own.text("method_figures", parts_.method_figures.save().dump());
   own.integer("metrics_bytes", parts_.metrics.sync());
-  parts_.checkpoints.save(step_, state);
-  paused_ += seconds_between(start, Clock::now());
 }
 
 void Trainer::resume() {
   const auto checkpoint = parts_.checkpoints.newest();
-  if (!checkpoint) return parts_.metrics.rewind(0);
+  const bool is_chief = parts_.gradients.is_chief();
+  if (!checkpoint) {
+    if (is_chief) parts_.metrics.rewind(0);
+    return;
+  }
   const at::NoGradGuard no_grad;
   parts_.model.load(checkpoint->state);
-  ScopedReader optimizer(checkpoint->state, "optimizer");
+  SlicedReader optimizer(checkpoint->state, "optimizer");
   parts_.optimizer.load(optimizer);
+  parts_.gradients.load(checkpoint->state);
   const ScopedReader own(checkpoint->state, "trainer");
   step_ = own.integer("step");
   loss_sum_.copy_(own.tensor("loss_sum"));
@@ -247,17 +241,27 @@ void Trainer::resume() {
   outcome_.held_out = own.real("held_out");
   outcome_.best_held_out = own.real("best_held_out");
   outcome_.best_step = own.integer("best_step");
+  if (!is_chief) return;
   parts_.method_figures.load(json::parse(own.text("method_figures")));
   parts_.metrics.rewind(own.integer("metrics_bytes"));
   core_log().info(parts_.label + ": resuming at step " + std::to_string(step_) + " of " +
                   std::to_string(parts_.total_steps));
 }
 
+void Trainer::stop_if_asked(bool is_saved) {
+  const int signal = parts_.gradients.agreed_signal(interrupt_signal());
+  if (signal == 0) return;
+  require_finite();
+  if (!is_saved) save();
+  throw_interrupt(signal);
+}
+
 TrainOutcome Trainer::run() {
   const auto start = Clock::now();
   const int64_t first_step = step_;
-  Progress progress(parts_.label, parts_.total_steps, "step");
-  progress.start_at(step_);
+  std::optional<Progress> progress;
+  if (parts_.gradients.is_chief()) progress.emplace(parts_.label, parts_.total_steps, "step");
+  if (progress) progress->start_at(step_);
   clock_start_ = Clock::now();
   while (step_ < parts_.total_steps) {
     take_step();
@@ -268,15 +272,9 @@ TrainOutcome Trainer::run() {
     if (logs) log();
     if (evaluates) evaluate();
     if (saves) save();
-    if (logs) progress.note("loss " + number_text("%.3f", outcome_.loss));
-    progress.advance(1);
-    try {
-      stop_if_interrupted();
-    } catch (const Error&) {
-      require_finite();
-      if (!saves) save();
-      throw;
-    }
+    if (progress && logs) progress->note("loss " + number_text("%.3f", outcome_.loss));
+    if (progress) progress->advance(1);
+    stop_if_asked(/*is_saved=*/saves);
   }
   outcome_.steps = step_;
   outcome_.tokens = step_ * parts_.settings.global_batch * parts_.batches.ctx();

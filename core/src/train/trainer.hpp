@@ -5,6 +5,7 @@
 #include "config/train_config.hpp"
 #include "train/adamw.hpp"
 #include "train/checkpoint.hpp"
+#include "train/gradient_source.hpp"
 #include "train/knob_schedule.hpp"
 #include "train/metric_log.hpp"
 #include "train/token_batches.hpp"
@@ -24,6 +25,7 @@ namespace qtk::train {
 struct TrainerParts {
   TrainingModel& model;
   AdamW& optimizer;
+  GradientSource& gradients;
   const TokenBatches& batches;
   const config::TrainSection& settings;
   double base_lr = 0;                      // of the default group, for StepInfo
@@ -31,7 +33,7 @@ struct TrainerParts {
   KnobSchedule knobs;
   MetricLog& metrics;
   FigureMeans& method_figures;  // what plugins report
-  CheckpointStore& checkpoints;
+  Checkpoints& checkpoints;
   const RunContext& context;
   int64_t total_steps = 0;
   std::string label;
@@ -64,13 +66,8 @@ class Trainer {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Sums {
-    at::Tensor cross_entropy, divergence;  // [] fp32, means over the step's predictions
-  };
   void take_step();
   double lr_factor(int64_t step) const;
-  /// Gradients of one step, and its loss.
-  Sums accumulate_gradients(int64_t first_window);
   void remember_faults(const at::Tensor& is_faulty);
   /// @throws Error(kDiverged) under policy `stop` if a step since the last look was not finite
   void require_finite();
@@ -78,6 +75,9 @@ class Trainer {
   void log();
   void evaluate();
   void save();
+  void save_progress(TrainState& state);
+  /// Ends the run with a checkpoint if anybody was asked to stop. @param is_saved  it is made
+  void stop_if_asked(bool is_saved);
   bool is_due(int64_t every) const;
   std::string last_good_text() const;
 

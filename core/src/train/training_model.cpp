@@ -52,9 +52,19 @@ TrainingModel::TrainingModel(model::Decoder& decoder, model::Decoder* teacher,
                           tensor.is_collect_only});
   }
   if (!settings_.train_rest) return;
+  const auto& part = decoder_.part();
+  const std::string embedding =
+      model::base_part_name(decoder_.family(), decoder_.family().embedding) + ".weight";
   for (auto& parameter : decoder_.parameters()) {
     if (replaced.contains(parameter.name)) continue;
     parameter.tensor.requires_grad_();
+    if (decoder_.config().is_tied && parameter.name == embedding) {
+      if (!part.has_head) {
+        borrowed_embedding_ = parameter.tensor;
+        continue;
+      }
+      own_tied_embedding_ = parameter.tensor;
+    }
     tensors_.push_back({parameter.name, kRestGroup, parameter.tensor, nullptr});
   }
 }
@@ -69,6 +79,7 @@ std::vector<OptimizedTensor> TrainingModel::optimized(
     optimized.push_back({tensor.name, tensor.leaf, tensor.storage,
                          settings_of(section, tensor.group, tensor.leaf)});
   }
+  if (!decoder_.part().has_embedding || !decoder_.part().has_head) return optimized;
   const std::vector<std::string> known(groups.begin(), groups.end());
   for (const auto& [name, group] : section.groups)
     if (!groups.contains(name))
@@ -80,15 +91,21 @@ std::vector<OptimizedTensor> TrainingModel::optimized(
   return optimized;
 }
 
-at::Tensor TrainingModel::hidden(const at::Tensor& ids) {
-  auto x = decoder_.embed(ids);
-  for (int64_t layer = 0; layer < decoder_.config().num_layers; ++layer)
+at::Tensor TrainingModel::hidden(const at::Tensor& ids, const at::Tensor& input) {
+  const auto& part = decoder_.part();
+  auto x = part.has_embedding ? decoder_.embed(ids) : input;
+  for (int64_t layer = part.first_layer; layer < part.last_layer; ++layer)
     x = settings_.activation_checkpointing ? checkpointed_block(decoder_, layer, x)
                                            : decoder_.block(layer, x);
-  return decoder_.final_norm(x);
+  return part.has_head ? decoder_.final_norm(x) : x;
 }
 
 TokenLoss TrainingModel::loss(const at::Tensor& ids, const at::Tensor& targets, double scale) {
+  return loss_of(hidden(ids), ids, targets, scale);
+}
+
+TokenLoss TrainingModel::loss_of(const at::Tensor& hidden, const at::Tensor& ids,
+                                 const at::Tensor& targets, double scale) {
   const LossSettings settings{.divergence_weight = settings_.distill.weight,
                               .temperature = settings_.distill.temperature};
   TeacherView teacher;
@@ -96,7 +113,7 @@ TokenLoss TrainingModel::loss(const at::Tensor& ids, const at::Tensor& targets, 
     const at::NoGradGuard no_grad;
     teacher = {teacher_->hidden(ids).flatten(0, 1), teacher_->head_weight()};
   }
-  const Predictions predictions{hidden(ids).flatten(0, 1), targets.flatten(), scale};
+  const Predictions predictions{hidden.flatten(0, 1), targets.flatten(), scale};
   const auto head = model::Head::of(decoder_);
   return head.weight.defined() ? token_loss(predictions, head.weight, settings, teacher)
                                : projected_token_loss(predictions, head, settings, teacher);
@@ -112,6 +129,7 @@ std::vector<at::Tensor> TrainingModel::gradients() const {
 
 void TrainingModel::clear_gradients() {
   for (const auto& tensor : tensors_) tensor.leaf.mutable_grad().reset();
+  if (borrowed_embedding_.defined()) borrowed_embedding_.mutable_grad().reset();
 }
 
 void TrainingModel::set_knobs(const KnobSchedule* schedule, int64_t step) {

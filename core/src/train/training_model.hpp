@@ -26,15 +26,28 @@ class TrainingModel {
 
   /// Sites with a quantized layer, in order.
   const std::vector<LinearSite>& sites() const { return sites_; }
-  /// All that the optimizer updates. @throws ConfigError if `section` names a group that no tensor
-  /// is in, or if there is nothing to train
+  /// All that the optimizer updates. @throws ConfigError if the whole model is here and `section`
+  /// names a group that no tensor is in, or there is nothing to train
   std::vector<OptimizedTensor> optimized(const config::OptimizerSection& section) const;
 
+  /// The layers that are held, and the embedding before and the norm behind them where they are.
+  /// @param ids    [B, S]; read by whoever holds the embedding
+  /// @param input  [B, S, D] from the layer before; read by everybody else
+  /// @returns [B, S, D]
+  at::Tensor hidden(const at::Tensor& ids, const at::Tensor& input = {});
+  /// Of final hidden states [B, S, D]; only with the head.
+  TokenLoss loss_of(const at::Tensor& hidden, const at::Tensor& ids, const at::Tensor& targets,
+                    double scale);
   /// @param ids, targets  [B, S] on the decoder's device
   TokenLoss loss(const at::Tensor& ids, const at::Tensor& targets, double scale);
   /// Those that the last backward passes made.
   std::vector<at::Tensor> gradients() const;
   void clear_gradients();
+  /// The embedding of a tied model whose head another process holds and trains: a copy, whose
+  /// gradients count there. Undefined otherwise, or if nobody trains it.
+  const at::Tensor& borrowed_embedding() const { return borrowed_embedding_; }
+  /// The embedding that is this process's own and serves as the head.
+  const at::Tensor& own_tied_embedding() const { return own_tied_embedding_; }
 
   /// The knobs of a step, or (null) the deployed form.
   void set_knobs(const KnobSchedule* schedule, int64_t step);
@@ -51,14 +64,13 @@ class TrainingModel {
     std::shared_ptr<ParamStorage> storage;
     bool is_collect_only = false;
   };
-  at::Tensor hidden(const at::Tensor& ids);
-
   model::Decoder& decoder_;
   model::Decoder* teacher_;
   const config::TrainSection& settings_;
   std::vector<LinearSite> sites_;
   std::vector<TrainableLinear*> layers_;  // per entry of sites_
   std::vector<Tensor> tensors_;
+  at::Tensor borrowed_embedding_, own_tied_embedding_;
 };
 
 }  // namespace qtk::train

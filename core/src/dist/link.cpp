@@ -1,0 +1,101 @@
+#include "dist/link.hpp"
+
+#include "base/fault_point.hpp"
+#include "dist/wire_format.hpp"
+
+#include <qtk/runtime/check.hpp>
+
+#include <ATen/ATen.h>
+
+namespace qtk::dist {
+namespace {
+
+int64_t raw_bytes(const TensorSpec& spec) {
+  return c10::multiply_integers(spec.shape) * static_cast<int64_t>(c10::elementSize(spec.dtype));
+}
+
+std::string what_of(const LinkSetup& setup, int64_t micro_batch) {
+  return setup.direction + " micro-batch " + std::to_string(micro_batch);
+}
+
+/// The part that the compressor sees.
+at::Tensor content(const LinkSetup& setup, const at::Tensor& message) {
+  return setup.has_hash ? message.narrow(0, 0, message.numel() - kHashBytes) : message;
+}
+
+at::Tensor& buffer_at(std::vector<at::Tensor>& buffers, size_t index, int64_t bytes,
+                      c10::Device device) {
+  if (buffers.size() <= index) buffers.resize(index + 1);
+  at::Tensor& buffer = buffers[index];
+  if (!buffer.defined() || buffer.numel() != bytes)
+    buffer = at::empty({bytes}, at::TensorOptions(at::kByte).device(device));
+  return buffer;
+}
+
+}  // namespace
+
+int64_t message_bytes(const LinkSetup& setup, bool is_warmup) {
+  return (is_warmup ? raw_bytes(setup.spec) : setup.compressor.wire_bytes(setup.spec)) +
+         (setup.has_hash ? kHashBytes : 0);
+}
+
+SendingEnd::SendingEnd(LinkSetup setup, const LinkShape& shape) : setup_(std::move(setup)) {
+  if (shape.is_shaped())
+    shaped_ = std::make_unique<ShapedSender>(setup_.group, setup_.peer, shape, setup_.timeline,
+                                             setup_.lane);
+}
+SendingEnd::~SendingEnd() = default;
+
+void SendingEnd::send(const at::Tensor& x, const MessageInfo& info) {
+  fault_point("send");
+  const int64_t bytes = message_bytes(setup_, info.is_warmup);
+  at::Tensor& message = buffer_at(buffers_, used_++, bytes, x.device());
+  {
+    const auto span = setup_.timeline.span(setup_.lane, "encode", info.micro_batch);
+    at::Tensor wire = content(setup_, message);
+    setup_.compressor.encode(x, wire, info);
+    if (setup_.has_hash) seal(message);
+  }
+  sent_bytes_ += bytes;
+  const int tag = static_cast<int>(info.micro_batch);
+  const std::string what = what_of(setup_, info.micro_batch);
+  if (shaped_)
+    shaped_->send(message, tag, what);
+  else
+    under_way_.push_back(setup_.group.send(message, setup_.peer, tag, what));
+}
+
+void SendingEnd::finish() {
+  if (shaped_) shaped_->finish();
+  for (auto& message : under_way_) message.wait();
+  under_way_.clear();
+  used_ = 0;
+}
+
+void ReceivingEnd::post(int64_t micro_batches, bool is_warmup) {
+  const int64_t bytes = message_bytes(setup_, is_warmup);
+  const auto device = setup_.group.device();
+  expected_.clear();
+  for (int64_t i = 0; i < micro_batches; ++i) {
+    at::Tensor& message = buffer_at(buffers_, static_cast<size_t>(i), bytes, device);
+    expected_.push_back(
+        setup_.group.receive(message, setup_.peer, static_cast<int>(i), what_of(setup_, i)));
+  }
+}
+
+at::Tensor ReceivingEnd::take(const MessageInfo& info, bool is_leaf) {
+  fault_point("recv");
+  const auto index = static_cast<size_t>(info.micro_batch);
+  QTK_CHECK(index < expected_.size(), "no receive is posted for micro-batch ", info.micro_batch);
+  {
+    const auto span = setup_.timeline.span(setup_.lane, "wait", info.micro_batch);
+    expected_[index].wait();
+  }
+  const auto span = setup_.timeline.span(setup_.lane, "decode", info.micro_batch);
+  const at::Tensor& message = buffers_[index];
+  if (setup_.has_hash) require_seal(message, what_of(setup_, info.micro_batch));
+  at::Tensor x = setup_.compressor.decode(content(setup_, message), info);
+  return is_leaf ? x.requires_grad_() : x;
+}
+
+}  // namespace qtk::dist

@@ -1,0 +1,71 @@
+// The two ends of one direction of a link between pipeline stages. What one sends, compressed, the
+// other takes in the same order of micro-batches.
+#pragma once
+
+#include "dist/link_shaper.hpp"
+#include "dist/process_group.hpp"
+#include "dist/shaped_sender.hpp"
+#include "dist/timeline.hpp"
+
+#include <qtk/api/compressor.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qtk::dist {
+
+struct LinkSetup {
+  std::string direction;  // "forward", "backward"
+  ProcessGroup& group;
+  int peer = 0;  // position in the group
+  Compressor& compressor;
+  TensorSpec spec;
+  bool has_hash = false;
+  Timeline& timeline;
+  Lane lane;
+};
+
+/// Bytes of a message, its hash included.
+int64_t message_bytes(const LinkSetup& setup, bool is_warmup);
+
+class SendingEnd {
+ public:
+  SendingEnd(LinkSetup setup, const LinkShape& shape);
+  ~SendingEnd();
+
+  /// Compresses x and hands it over. @param info  spec as announced; step, micro-batch, samples
+  void send(const at::Tensor& x, const MessageInfo& info);
+  /// Returns when all messages are on their way and their memory is free. @throws Error(kPeerLost)
+  void finish();
+  /// Bytes since the beginning.
+  int64_t sent_bytes() const { return sent_bytes_; }
+
+ private:
+  LinkSetup setup_;
+  std::unique_ptr<ShapedSender> shaped_;  // null without a shape
+  std::vector<at::Tensor> buffers_;       // one per message of a step
+  std::vector<Pending> under_way_;
+  size_t used_ = 0;
+  int64_t sent_bytes_ = 0;
+};
+
+class ReceivingEnd {
+ public:
+  explicit ReceivingEnd(LinkSetup setup) : setup_(std::move(setup)) {}
+
+  /// Posts the receives of a step: Gloo's sends only start once they are matched.
+  void post(int64_t micro_batches, bool is_warmup);
+  /// Waits for the next message. @returns the decoded tensor, a leaf that requires a gradient if
+  /// `is_leaf`
+  at::Tensor take(const MessageInfo& info, bool is_leaf);
+
+ private:
+  LinkSetup setup_;
+  std::vector<at::Tensor> buffers_;
+  std::vector<Pending> expected_;
+};
+
+}  // namespace qtk::dist

@@ -1,0 +1,139 @@
+#include "dist/timeline.hpp"
+
+#include "base/atomic_file.hpp"
+
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace qtk::dist {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLatest = 512;            // durations behind a median
+constexpr size_t kMostEvents = 1'000'000;  // of a trace; later ones are left out
+
+struct LaneLook {
+  const char* name;
+  const char* color;  // of chrome://tracing
+};
+
+constexpr std::array<LaneLook, kLanes> kLooks = {{{"1. forward-recv", "startup"},
+                                                  {"2. forward-compute", "good"},
+                                                  {"3. forward-send", "thread_state_iowait"},
+                                                  {"4. backward-recv", "startup"},
+                                                  {"5. backward-compute", "good"},
+                                                  {"6. backward-send", "thread_state_iowait"},
+                                                  {"7. optimizer-comm", "cq_build_passed"},
+                                                  {"8. optimizer-step", "bad"}}};
+
+double wall_clock_us() {
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::unique_ptr<c10::Event> recorded(c10::Device device) {
+  auto event = std::make_unique<c10::Event>(device.type(), c10::EventFlag::BACKEND_DEFAULT);
+  event->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  return event;
+}
+
+}  // namespace
+
+Timeline::Timeline(int rank, c10::Device device, bool keeps_trace)
+    : rank_(rank), device_(device), keeps_trace_(keeps_trace), start_us_(wall_clock_us()) {
+  if (keeps_trace_ && device_.is_cuda()) origin_ = recorded(device_);
+}
+Timeline::~Timeline() = default;
+
+Timeline::Span::Span(Timeline& timeline, Lane lane, const char* name, int64_t micro_batch)
+    : timeline_(timeline),
+      lane_(lane),
+      name_(name),
+      micro_batch_(micro_batch),
+      start_(Clock::now()) {
+  if (timeline_.origin_) event_ = recorded(timeline_.device_);
+}
+
+Timeline::Span::~Span() {
+  Event event{
+      .lane = lane_,
+      .name = name_,
+      .micro_batch = micro_batch_,
+      .start_us = timeline_.since_epoch_us(start_),
+      .duration_us = std::chrono::duration<double, std::micro>(Clock::now() - start_).count(),
+      .begin = {},
+      .end = {}};
+  if (event_) {
+    event.begin = std::move(event_);
+    event.end = recorded(timeline_.device_);
+  }
+  timeline_.add(std::move(event));
+}
+
+double Timeline::since_epoch_us(Clock::time_point time) const {
+  return start_us_ + std::chrono::duration<double, std::micro>(time - start_).count();
+}
+
+void Timeline::add(Lane lane, const char* name, double seconds) {
+  add({.lane = lane,
+       .name = name,
+       .micro_batch = -1,
+       .start_us = since_epoch_us(Clock::now()) - seconds * 1e6,
+       .duration_us = seconds * 1e6,
+       .begin = {},
+       .end = {}});
+}
+
+void Timeline::add(Event event) {
+  note_duration(event.lane, event.name, event.duration_us * 1e-6);
+  const std::lock_guard lock(mutex_);
+  if (keeps_trace_ && events_.size() < kMostEvents) events_.push_back(std::move(event));
+}
+
+void Timeline::note_duration(Lane lane, const char* name, double seconds) {
+  const std::lock_guard lock(mutex_);
+  auto found = std::ranges::find_if(
+      latest_, [&](const Latest& latest) { return latest.lane == lane && latest.name == name; });
+  if (found == latest_.end()) found = latest_.insert(latest_.end(), {lane, name, {}});
+  found->seconds.push_back(seconds);
+  if (found->seconds.size() > kLatest) found->seconds.pop_front();
+}
+
+double Timeline::median(Lane lane, std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& latest : latest_) {
+    if (latest.lane != lane || latest.name != name) continue;
+    std::vector<double> seconds(latest.seconds.begin(), latest.seconds.end());
+    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+    std::nth_element(seconds.begin(), middle, seconds.end());
+    return *middle;
+  }
+  return 0;
+}
+
+void Timeline::write(const std::filesystem::path& path) {
+  if (!keeps_trace_) return;
+  const std::lock_guard lock(mutex_);
+  json rows = json::array();
+  for (const Event& event : events_) {
+    const LaneLook& look = kLooks[static_cast<size_t>(event.lane)];
+    double start = event.start_us, duration = event.duration_us;
+    if (event.begin) {
+      event.end->synchronize();
+      start = start_us_ + 1e3 * origin_->elapsedTime(*event.begin);
+      duration = 1e3 * event.begin->elapsedTime(*event.end);
+    }
+    json row = {{"name", event.name}, {"ph", "X"},       {"pid", rank_},       {"tid", look.name},
+                {"ts", start},        {"dur", duration}, {"cname", look.color}};
+    if (event.micro_batch >= 0) row["args"] = {{"micro-batch", event.micro_batch}};
+    rows.push_back(std::move(row));
+  }
+  write_file_atomically(path, rows.dump() + "\n");
+}
+
+}  // namespace qtk::dist

@@ -1,0 +1,101 @@
+// What a rank did when: the medians that the simulator is calibrated with, and, if wanted, a trace
+// for chrome://tracing or ui.perfetto.dev.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace c10 {
+class Event;
+}
+
+namespace qtk::dist {
+
+/// The lanes of a rank, in the order in which they are shown.
+enum class Lane {
+  kForwardReceive,
+  kForwardCompute,
+  kForwardSend,
+  kBackwardReceive,
+  kBackwardCompute,
+  kBackwardSend,
+  kOptimizerComm,
+  kOptimizerStep
+};
+inline constexpr int kLanes = 8;
+
+class Timeline {
+ public:
+  /// @param keeps_trace  else only the latest durations of every kind of work are kept
+  Timeline(int rank, c10::Device device, bool keeps_trace);
+  ~Timeline();
+
+  /// One piece of work of the calling thread, from construction to destruction. On a GPU the time
+  /// on the current stream is measured, where there is a trace; nothing waits for it.
+  class Span {
+   public:
+    Span(Timeline& timeline, Lane lane, const char* name, int64_t micro_batch);
+    ~Span();
+    Span(const Span&) = delete;
+    Span& operator=(const Span&) = delete;
+
+   private:
+    Timeline& timeline_;
+    Lane lane_;
+    const char* name_;  // "compute", "encode", "decode", "wait", "transfer", ...
+    int64_t micro_batch_;
+    std::chrono::steady_clock::time_point start_;
+    std::unique_ptr<c10::Event> event_;
+  };
+  Span span(Lane lane, const char* name, int64_t micro_batch = -1) {
+    return Span(*this, lane, name, micro_batch);
+  }
+
+  /// A piece of work that has just ended.
+  void add(Lane lane, const char* name, double seconds);
+  /// As add(), but not part of the trace.
+  void note_duration(Lane lane, const char* name, double seconds);
+  /// Median seconds of the latest pieces of work of this lane and name; 0 if there were none.
+  double median(Lane lane, std::string_view name) const;
+  /// Writes the trace (a JSON array of complete events) if one is kept. Waits for the GPU.
+  void write(const std::filesystem::path& path);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Event {
+    Lane lane;
+    const char* name;
+    int64_t micro_batch;
+    double start_us, duration_us;            // since the epoch; of the host
+    std::shared_ptr<c10::Event> begin, end;  // of the stream; empty on the CPU
+  };
+  struct Latest {
+    Lane lane;
+    std::string name;
+    std::deque<double> seconds;
+  };
+  void add(Event event);
+  double since_epoch_us(Clock::time_point time) const;
+
+  const int rank_;
+  const c10::Device device_;
+  const bool keeps_trace_;
+  const Clock::time_point start_ = Clock::now();
+  const double start_us_;  // wall clock at start_
+  std::unique_ptr<c10::Event> origin_;
+  mutable std::mutex mutex_;
+  std::vector<Event> events_;
+  std::vector<Latest> latest_;
+};
+
+}  // namespace qtk::dist
