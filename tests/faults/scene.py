@@ -151,7 +151,7 @@ data:
   train: {{files: [{self.folder}/text.txt], ctx: 32}}
   eval: {{files: [{self.folder}/held_out.txt], ctx: 32, windows: 8}}
 optimizer: {{lr: 1e-3}}
-train: {{global_batch: 8, micro_batch: 2, steps: {STEPS}, log_every: 1, checkpoint_every: 3}}
+train: {{global_batch: 8, micro_batch: 2, steps: {STEPS}, log_every: 1, checkpoint_every: 3, eval_every: 6}}
 quantizer: {{use: affine, options: {{bits: 4, group_size: 32}}}}
 {layout.sections}"""
 
