@@ -215,7 +215,7 @@ int bench_comm(Arguments arguments) {
   if (!line.has("json"))
     std::printf(
         "%s on %s (%s); median of %lld repeats; errors are ||y - x|| / ||x|| and max |y - x|;"
-        "\n2nd visit: the same samples with noise of 5 %% of the root mean square\n",
+        "\n2nd visit: the same samples with noise of 5 %% of each channel's root mean square\n",
         line.text("dtype").c_str(), context.device().str().c_str(), machine.c_str(),
         static_cast<long long>(line.count("repeats")));
   const json cases = measure_all(line, context);

@@ -17,7 +17,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kSmallestBytes = 64 << 10;
-constexpr int64_t kVolume = 8 << 20;  // of the messages of one measurement, at least one message
+constexpr int64_t kVolume = 8 << 20;  // most bytes of a measurement, unless one message has more
+constexpr double kLongest_s = 1;  // most seconds of a measurement, unless one message takes more
 constexpr int64_t kRoundTrips = 100, kWarmUp = 10, kSmallMessages = 64;
 constexpr int kSignal = 1 << 20;  // tag of the messages around a measurement; others count from 0
 constexpr Seconds kWait{3600};    // for the figures of another pair
@@ -48,6 +49,15 @@ class LinkEnd {
 
   void signal() { out_.send(one_byte_, peer_, kSignal, "a signal").wait(); }
   void await_signal() { in_.receive(one_byte_, peer_, kSignal, "a signal").wait(); }
+
+  void tell(int64_t number) {
+    out_.send(at::full({1}, number, at::kLong), peer_, kSignal, "a number").wait();
+  }
+  int64_t told() {
+    at::Tensor number = at::empty({1}, at::kLong);
+    in_.receive(number, peer_, kSignal, "a number").wait();
+    return number.item<int64_t>();
+  }
 
   void post(int64_t bytes, int64_t count) {
     received_ = at::empty({count, bytes}, at::kByte);
@@ -93,6 +103,13 @@ class PairBenchmark {
       if (i >= kWarmUp) seconds.push_back(seconds_since(start));
     }
     return median(std::move(seconds));
+  }
+
+  /// What the first end wants, at both.
+  int64_t agreed(int64_t number) {
+    if (!is_first_) return end_.told();
+    end_.tell(number);
+    return number;
   }
 
   /// From the first message's departure until the answer to the last one.
@@ -151,8 +168,11 @@ LinkFigures measure_pair(PairBenchmark& pair, const LinkBenchmarkSettings& setti
     small_s.push_back(pair.one_way(1, kSmallMessages).seconds);
   figures.overhead_s = std::max(0.0, median(small_s) - answer_s) / kSmallMessages;
   figures.latency_s = std::max(0.0, answer_s - figures.overhead_s);
+  double byte_s = pair.one_way(kSmallestBytes, 1).seconds / kSmallestBytes;
   for (int64_t bytes = kSmallestBytes; bytes <= settings.largest_bytes; bytes *= 4) {
-    const int64_t count = std::max<int64_t>(1, kVolume / bytes);
+    const double message_s = byte_s * static_cast<double>(bytes);
+    const int64_t count = pair.agreed(std::max<int64_t>(
+        1, std::min(kVolume / bytes, static_cast<int64_t>(kLongest_s / message_s))));
     const auto messages = static_cast<double>(count);
     SizeTimes times;
     cpu.clear();  // small messages cost more a byte; the largest ones count
@@ -168,6 +188,7 @@ LinkFigures measure_pair(PairBenchmark& pair, const LinkBenchmarkSettings& setti
                                   messages);
     }
     figures.samples.push_back({bytes, median(times.one_way_s), median(times.both_ways_s)});
+    byte_s = figures.samples.back().one_way_s / static_cast<double>(bytes);
   }
   cpu_s_per_byte = median(std::move(cpu));
   return figures;

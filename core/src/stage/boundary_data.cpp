@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kFirstOutlier = 17, kOutlierStride = 128;
 constexpr double kOutlierFactor = 20;
-constexpr double kChange = 0.05;  // between visits, of the root mean square
+constexpr double kChange = 0.05;  // between visits, of a channel's root mean square
 
 at::Tensor normal(at::IntArrayRef shape, uint64_t seed, std::string_view purpose) {
   at::Tensor x = at::empty(shape, at::kFloat);
@@ -25,18 +25,21 @@ at::Tensor normal(at::IntArrayRef shape, uint64_t seed, std::string_view purpose
   return x;
 }
 
+at::Tensor channel_rms(const at::Tensor& x_BSC) {
+  return x_BSC.square().mean(at::IntArrayRef{0, 1}).sqrt();
+}
+
 BoundaryData visits_of(const at::Tensor& x, std::string description, at::ScalarType dtype,
                        c10::Device device, uint64_t seed) {
   const at::Tensor host = x.to(at::kCPU, at::kFloat);
   const at::Tensor noise = normal(host.sizes(), seed, "boundary.second_visit");
-  const at::Tensor second = host + kChange * host.square().mean().sqrt() * noise;
+  const at::Tensor second = host + kChange * channel_rms(host) * noise;
   return {std::move(description), host.to(device, dtype), second.to(device, dtype)};
 }
 
 /// "channel 113 is 27 times as large as the median one"
 std::string outlier_text(const at::Tensor& x_BSC) {
-  const at::Tensor rms_C =
-      x_BSC.to(at::kCPU, at::kFloat).square().mean(at::IntArrayRef{0, 1}).sqrt();
+  const at::Tensor rms_C = channel_rms(x_BSC.to(at::kCPU, at::kFloat));
   const double median = rms_C.median().item<double>();
   std::array<char, 96> text{};
   std::snprintf(text.data(), text.size(), "channel %lld is %.1f times as large as the median one",

@@ -17,7 +17,7 @@ namespace qtk::stage {
 using BoundaryShape = std::array<int64_t, 3>;
 
 /// Two visits of the same samples, as two epochs see them: the second differs by noise of 5 % of
-/// the root mean square.
+/// each channel's root mean square.
 struct BoundaryData {
   std::string description;
   at::Tensor first, second;  // [B, S, C]
