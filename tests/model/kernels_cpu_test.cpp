@@ -3,11 +3,13 @@
 #include "golden.hpp"
 #include "model/mlp.hpp"
 #include "model/norm.hpp"
+#include "model/rms_norm_training.hpp"
 #include "model/vector_math.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
@@ -82,6 +84,27 @@ TEST(RmsNorm, RecordsGradientsWhereTheyAreAskedFor) {
   EXPECT_TRUE(norm.forward(x).requires_grad());
   const c10::NoGradGuard no_grad;
   EXPECT_FALSE(norm.forward(x).requires_grad());
+}
+
+TEST(RmsNorm, TheGradientsOfTheFusedLoopAgreeWithThoseOfPlainOperations) {
+  for (const int64_t columns : {1, 7, 8, 33, 576, 20000})
+    for (const double eps : {1e-6, 1e-1}) {
+      SCOPED_TRACE(columns);
+      const auto x = random({2, 3, columns}).requires_grad_(),
+                 weight = random({columns}, 2).requires_grad_(),
+                 gradient = random({2, 3, columns}, 3);
+      const auto exact_x = x.detach().to(at::kDouble).requires_grad_(),
+                 exact_weight = weight.detach().to(at::kDouble).requires_grad_();
+
+      torch::autograd::backward({rms_norm_training(x, weight, eps)}, {gradient});
+      torch::autograd::backward({rms_norm_ref(exact_x, exact_weight, eps)},
+                                {gradient.to(at::kDouble)});
+
+      // One column: what is left of the gradient is the difference of nearly equal numbers.
+      const double tolerance = columns == 1 && eps < 1e-3 ? 1e-1 : 1e-5;
+      EXPECT_LT(relative_error(x.grad(), exact_x.grad()), tolerance);
+      EXPECT_LT(relative_error(weight.grad(), exact_weight.grad()), 1e-5);
+    }
 }
 
 TEST(LayerNorm, ScalesAndShiftsWhatIsNormalized) {

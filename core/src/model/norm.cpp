@@ -2,6 +2,7 @@
 
 #include "model/gradients.hpp"
 #include "model/kernels_cpu.hpp"
+#include "model/rms_norm_training.hpp"
 
 #include <ATen/ATen.h>
 
@@ -34,7 +35,10 @@ at::Tensor Norm::forward(const at::Tensor& x, AttentionForm form) const {
   const auto scale = weight.to(dtype);
   if (x.device().is_cuda() && form == AttentionForm::kFused)
     return at::rms_norm(x, {x.size(-1)}, scale, eps);
-  return runs_fused({x, scale}) ? rms_norm_fused(x, scale, eps) : rms_norm_ref(x, scale, eps);
+  if (runs_fused({x, scale})) return rms_norm_fused(x, scale, eps);
+  const bool is_cpu_fp32 = x.device().is_cpu() && dtype == at::kFloat;
+  return is_cpu_fp32 && form == AttentionForm::kFused ? rms_norm_training(x, scale, eps)
+                                                      : rms_norm_ref(x, scale, eps);
 }
 
 }  // namespace qtk::model
