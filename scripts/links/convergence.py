@@ -2,7 +2,7 @@
 
     python3 scripts/links/convergence.py build/bin/qtk OUT TEXT [--steps 200] [--seeds 1,2] [--only none,tah]
 
-The held-out tenth of TEXT is measured at the end. OUT gets convergence.json and convergence.md.
+Trains on the first 51,200 characters of TEXT; the held-out last tenth is measured at the end. OUT gets convergence.json and convergence.md.
 """
 import argparse
 import json
@@ -12,6 +12,9 @@ import subprocess
 
 import wide_model
 
+WINDOWS, CTX, BATCH = 400, 128, 8  # of the training text: every sample is seen four times in 200 steps
+# Delta methods send a change since the last visit: the first pass over the data is uncompressed, as in AQ-SGD.
+EPOCH_OF_WARMUP = f"comm.warmup_steps={WINDOWS // BATCH}"
 WIRES = {
     "none": [],
     "tah": ["comm.forward={use: tah}", "comm.backward={use: fixpoint, options: {bits: 6}}"],
@@ -19,8 +22,9 @@ WIRES = {
                       "comm.backward={use: tah, options: {high_precision_bits: 6, low_precision_bits: 6}}"],
     "fixpoint 8": ["comm.forward={use: fixpoint}", "comm.backward={use: fixpoint}"],
     "fixpoint 4": ["comm.forward={use: fixpoint, options: {bits: 4}}", "comm.backward={use: fixpoint, options: {bits: 6}}"],
-    "delta": ["comm.forward={use: delta}", "comm.backward={use: fixpoint, options: {bits: 6}}"],
-    "delta_lowbits": ["comm.forward={use: delta_lowbits}", "comm.backward={use: fixpoint, options: {bits: 6}}"],
+    "delta": ["comm.forward={use: delta}", "comm.backward={use: fixpoint, options: {bits: 6}}", EPOCH_OF_WARMUP],
+    "delta_lowbits": ["comm.forward={use: delta_lowbits}", "comm.backward={use: fixpoint, options: {bits: 6}}",
+                      EPOCH_OF_WARMUP],
 }
 
 
@@ -33,7 +37,8 @@ def train(options, folder, wire, seed):
     subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
     rows = [json.loads(line) for line in (out / "train/dense/metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
-    return {"wire": wire, "seed": seed, "train_loss": sum(losses[-20:]) / len(losses[-20:]),
+    epoch = losses[-(WINDOWS // BATCH):]
+    return {"wire": wire, "seed": seed, "train_loss": sum(epoch) / len(epoch),
             "val_loss": [row["val_loss"] for row in rows if "val_loss" in row][-1]}
 
 
@@ -49,7 +54,7 @@ def main():
     folder = options.out.resolve()
     wide_model.write(folder / "model", hidden=128, inner=128, layers=4, tokenizer=wide_model.byte_tokenizer())
     text = options.text.read_text(errors="replace")
-    (folder / "train.txt").write_text(text[:len(text) * 9 // 10])
+    (folder / "train.txt").write_text(text[:WINDOWS * CTX + 1])  # a token is a byte
     (folder / "held_out.txt").write_text(text[len(text) * 9 // 10:])
     (folder / "run.yaml").write_text(f"""qtk: 1
 name: convergence
@@ -57,11 +62,12 @@ device: cpu
 threads: 1
 model: {{path: {folder}/model}}
 data:
-  train: {{files: [{folder}/train.txt], ctx: 128}}
-  eval: {{files: [{folder}/held_out.txt], ctx: 128, windows: 64}}
+  train: {{files: [{folder}/train.txt], ctx: {CTX}}}
+  eval: {{files: [{folder}/held_out.txt], ctx: {CTX}, windows: 64}}
 optimizer: {{lr: 2e-3}}
 parallel: {{pipeline: 2}}
-train: {{steps: {options.steps}, global_batch: 8, micro_batch: 2, log_every: 1, eval_every: {options.steps}, checkpoint_every: 0}}
+train: {{steps: {options.steps}, global_batch: {BATCH}, micro_batch: 2, log_every: 1, eval_every: {options.steps}, checkpoint_every: 0,
+        lr_schedule: {{use: linear}}}}
 stages: [train]
 """)
     rows = []
@@ -70,7 +76,7 @@ stages: [train]
             rows.append(train(options, folder, wire, seed))
             print(json.dumps(rows[-1]), flush=True)
     (folder / "convergence.json").write_text(json.dumps(rows, indent=2))
-    lines = ["| wire | seed | loss of the last 20 steps | against none | held-out loss | against none |", "|---|---|---|---|---|---|"]
+    lines = ["| wire | seed | loss of the last pass over the data | against none | held-out loss | against none |", "|---|---|---|---|---|---|"]
     for row in rows:
         base = next(other for other in rows if other["wire"] == "none" and other["seed"] == row["seed"])
         lines.append(f"| {row['wire']} | {row['seed']} | {row['train_loss']:.4f} | {row['train_loss'] / base['train_loss'] - 1:+.2%} | "
