@@ -56,7 +56,6 @@ Presence::Presence(const RunStore& store, const Mesh& mesh, const Timeouts& time
       store_(store.connect_again(timeouts.lost())),
       board_(WorkerBoard::inherited()),
       seen_(static_cast<size_t>(mesh.world()), Seen{{}, Clock::now()}) {
-  if (board_) board_->set_step_limit(0);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -96,7 +95,7 @@ void Presence::run() {
   while (!is_stopping_) {
     lock.unlock();
     try {
-      if (board_) board_->beat();
+      if (board_) look_at_board();
       if (Clock::now() >= due) {
         publish(store_);
         due = Clock::now() + std::chrono::duration_cast<Clock::duration>(timeouts_.heartbeat);
@@ -113,6 +112,15 @@ void Presence::run() {
     lock.lock();
     stop_.wait_for(lock, timeouts_.heartbeat / 4, [this] { return is_stopping_; });
   }
+}
+
+/// The launcher of this machine knows at once when a process dies.
+void Presence::look_at_board() {
+  const std::lock_guard lock(mutex_);
+  if (has_left_) return;
+  board_->beat();
+  if (const auto rank = board_->lost_rank(); rank && *rank != mesh_.rank)
+    lose(nullptr, mesh_.name_of(*rank) + " is lost: its process died or hangs");
 }
 
 void Presence::publish(RunStore& store) {
@@ -201,6 +209,7 @@ void Presence::leave() {
   {
     const std::lock_guard lock(mutex_);
     has_left_ = true;
+    if (board_) board_->leave();
   }
   publish(store_);
   if (mesh_.rank == 0) {
