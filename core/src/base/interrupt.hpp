@@ -4,7 +4,8 @@
 
 namespace qtk {
 
-/// Installs the handlers; idempotent.
+/// Installs the handlers; idempotent. To be called from the main thread, which gets all signals to
+/// the process.
 void watch_interrupts();
 /// The signal that asked for a stop, or 0.
 int interrupt_signal();

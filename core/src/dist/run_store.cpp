@@ -7,7 +7,12 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <chrono>
+#include <future>
+#include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <thread>
 
 namespace qtk::dist {
 namespace {
@@ -24,6 +29,25 @@ std::string first_line(const char* text) {
   return all.substr(0, all.find('\n'));
 }
 
+/// TCPStore greets the other side without any time-out: a program that listens there but is no
+/// store would keep this process for ever. The thread then stays behind; the process ends anyway.
+c10::intrusive_ptr<c10d::TCPStore> open_in_time(const std::string& address,
+                                                const c10d::TCPStoreOptions& options) {
+  using Opened = std::promise<c10::intrusive_ptr<c10d::TCPStore>>;
+  auto opened = std::make_shared<Opened>();
+  auto store = opened->get_future();
+  std::thread([=] {
+    try {
+      opened->set_value(c10::make_intrusive<c10d::TCPStore>(address, options));
+    } catch (...) {
+      opened->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (store.wait_for(options.timeout + std::chrono::seconds(1)) != std::future_status::ready)
+    throw std::runtime_error("what listens there does not answer as a store does");
+  return store.get();
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const LaunchEnvironment& environment, bool listens,
                                         Seconds timeout) {
   c10d::TCPStoreOptions options;
@@ -31,7 +55,7 @@ c10::intrusive_ptr<c10d::Store> connect(const LaunchEnvironment& environment, bo
   options.isServer = listens;
   options.waitWorkers = false;
   options.timeout = milliseconds(timeout);
-  auto store = c10::make_intrusive<c10d::TCPStore>(environment.master_address, options);
+  auto store = open_in_time(environment.master_address, options);
   return c10::make_intrusive<c10d::PrefixStore>(
       "qtk/" + environment.run_id + "/" + std::to_string(environment.attempt), store);
 }
