@@ -20,8 +20,9 @@ class FakeScheduler final : public Scheduler {
 
 TEST(KnobSchedule, GivesEverySiteItsKnobsAndDescribesTheirSpread) {
   const FakeScheduler scheduler;
-  const KnobSchedule schedule(scheduler,
-                              {{.name = "a", .out_features = 2}, {.name = "b", .out_features = 8}});
+  const std::vector<LinearSite> sites = {{.name = "a", .out_features = 2},
+                                         {.name = "b", .out_features = 8}};
+  const KnobSchedule schedule(scheduler, sites, sites);
 
   const Knobs knobs = schedule.at(5, 1);
   nlohmann::json row;
