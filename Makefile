@@ -2,8 +2,9 @@
 JOBS ?= $(shell nproc)
 BUILD ?= build
 PRESET ?= release
+REPEAT ?= 10
 
-.PHONY: demo test style build runtime setup model texts package format lint clean help
+.PHONY: demo test faults style build runtime setup model texts package format lint clean help
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -13,6 +14,9 @@ demo: runtime model texts  ## quantize SmolLM2-135M to 4, 3 and 2 bits, measure,
 
 test: style build  ## unit tests, style checks and the out-of-tree plugin
 	@scripts/test.sh $(BUILD)
+
+faults: runtime  ## kill, stop and cut off ranks of a small run, ten times each; REPEAT=1 QUICK=1 for an excerpt
+	@python3 tests/faults/faults.py $(BUILD)/bin/qtk --repeat $(REPEAT) $(if $(QUICK),--quick)
 
 build: setup  ## compile everything into build/
 	@scripts/build.sh $(BUILD) $(PRESET) $(JOBS) all

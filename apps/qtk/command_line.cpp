@@ -6,6 +6,7 @@
 
 #include <qtk/runtime/error.hpp>
 
+#include <cmath>
 #include <iostream>
 
 namespace qtk::app {
@@ -45,6 +46,14 @@ std::string CommandLine::superfluous_word(std::span<const std::string> arguments
 int64_t CommandLine::count(const std::string& flag) const {
   const int64_t value = integer(flag);
   if (value < 0)
+    throw ConfigError("--" + flag + " is " + std::to_string(value) + ", expected 0 or more",
+                      "usage: " + usage_);
+  return value;
+}
+
+double CommandLine::amount(const std::string& flag) const {
+  const double value = number(flag);
+  if (!std::isfinite(value) || value < 0)
     throw ConfigError("--" + flag + " is " + std::to_string(value) + ", expected 0 or more",
                       "usage: " + usage_);
   return value;

@@ -33,6 +33,8 @@ class CommandLine {
   double number(const std::string& flag) const { return values_[flag].as<double>(); }
   /// An integer that is not negative. @throws ConfigError
   int64_t count(const std::string& flag) const;
+  /// A number that is finite and not negative. @throws ConfigError
+  double amount(const std::string& flag) const;
   /// @throws ConfigError if the flag was not given
   std::string required(const std::string& flag) const;
 

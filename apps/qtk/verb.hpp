@@ -19,6 +19,8 @@ int evaluate(Arguments arguments);
 int export_model(Arguments arguments);
 int inspect(Arguments arguments);
 int tokenize(Arguments arguments);
+int simulate(Arguments arguments);
+int bench(Arguments arguments);
 int doctor(Arguments arguments);
 int schema(Arguments arguments);
 int probe_plugin(Arguments arguments);  // hidden: opens one plugin in a process of its own

@@ -24,6 +24,8 @@ TEST_F(ProgramTest, EveryVerbExplainsItself) {
       {"inspect", "qtk inspect --model"},
       {"doctor", "qtk doctor"},
       {"tokenize", "qtk tokenize --model "},
+      {"simulate", "qtk simulate run.yaml --gflops"},
+      {"bench", "qtk bench comm --shape"},
       {"schema", "qtk schema >"}};
   const auto overview = qtk({"--help"});
   EXPECT_EQ(overview.code, 0);

@@ -119,6 +119,21 @@ std::vector<std::string> result_names(const RunConfig& config) {
   return names;
 }
 
+namespace {
+
+/// Settings of several processes say nothing where there is one.
+Node without_idle_sections(const Node& node) {
+  Node kept = Node::map();
+  for (size_t i = 0; i < node.items().size(); ++i) {
+    const std::string& key = node.keys()[i].text;
+    if (key != "parallel" && key != "comm" && key != "dist")
+      kept.append(node.keys()[i], node.items()[i]);
+  }
+  return kept;
+}
+
+}  // namespace
+
 Node resolved_node(const RunConfig& config) {
   RunConfig resolved = config;
   resolved.model.path = absolute(resolved.model.path);
@@ -132,7 +147,8 @@ Node resolved_node(const RunConfig& config) {
   if (resolved.scheduler)
     resolved.scheduler->sensitivity = absolute(resolved.scheduler->sensitivity);
   if (resolved.estimator) resolved.estimator->file = absolute(resolved.estimator->file);
-  return section_node(resolved);
+  const Node node = section_node(resolved);
+  return resolved.parallel.world() == 1 ? without_idle_sections(node) : node;
 }
 
 }  // namespace qtk::config

@@ -56,7 +56,6 @@ Presence::Presence(const RunStore& store, const Mesh& mesh, const Timeouts& time
       store_(store.connect_again(timeouts.lost())),
       board_(WorkerBoard::inherited()),
       seen_(static_cast<size_t>(mesh.world()), Seen{{}, Clock::now()}) {
-  if (board_) board_->set_step_limit(0);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -96,7 +95,7 @@ void Presence::run() {
   while (!is_stopping_ && !has_lost_) {
     lock.unlock();
     try {
-      if (board_) board_->beat();
+      if (board_) look_at_board();
       if (Clock::now() >= due) {
         publish(store_);
         due = Clock::now() + std::chrono::duration_cast<Clock::duration>(timeouts_.heartbeat);
@@ -113,6 +112,15 @@ void Presence::run() {
     lock.lock();
     stop_.wait_for(lock, timeouts_.heartbeat / 4, [this] { return is_stopping_; });
   }
+}
+
+/// The launcher of this machine knows at once when a process dies.
+void Presence::look_at_board() {
+  const std::lock_guard lock(mutex_);
+  if (has_left_) return;
+  board_->beat();
+  if (const auto rank = board_->lost_rank(); rank && *rank != mesh_.rank)
+    lose(nullptr, mesh_.name_of(*rank) + " is lost: its process died or hangs");
 }
 
 void Presence::publish(RunStore& store) {
@@ -211,9 +219,9 @@ void Presence::leave() {
   }
   stop_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (board_) board_->leave();
   // Only now: a sign of life that the thread was about to write would take this one's place.
   publish(store_);
-  if (board_) board_->leave();
   if (mesh_.rank == 0) {
     // Whoever is left alone with a closed store would take it for a failure.
     const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(timeouts_.lost());

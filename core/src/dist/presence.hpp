@@ -62,6 +62,7 @@ class Presence {
   };
   void run();
   void publish(RunStore& store);
+  void look_at_board();
   void look(RunStore& store);
   void look_at(RunStore& store, int rank);
   void require_progress(RunStore& store);

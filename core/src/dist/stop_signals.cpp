@@ -19,15 +19,11 @@ StopSignals::StopSignals() {
   if (hangup.sa_handler != SIG_IGN) ::sigaddset(&stops, SIGHUP);
   descriptor_ = Descriptor(::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!descriptor_) throw IoError("cannot watch signals: " + std::string(std::strerror(errno)));
-  ::pthread_sigmask(SIG_BLOCK, &stops, &former_mask_);
+  ::pthread_sigmask(SIG_BLOCK, &stops, nullptr);
   former_pipe_ = std::signal(SIGPIPE, SIG_IGN);
 }
 
-StopSignals::~StopSignals() {
-  std::signal(SIGPIPE, former_pipe_);
-  take();  // a second Ctrl-C that came too late must not end the process on the way out
-  ::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
-}
+StopSignals::~StopSignals() { std::signal(SIGPIPE, former_pipe_); }
 
 std::vector<int> StopSignals::take() {
   std::vector<int> signals;

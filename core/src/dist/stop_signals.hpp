@@ -8,7 +8,9 @@
 
 namespace qtk::dist {
 
-/// While it lives, SIGINT, SIGTERM, SIGUSR1 and SIGHUP wait here, SIGPIPE is ignored.
+/// While it lives, SIGINT, SIGTERM, SIGUSR1 and SIGHUP wait here, SIGPIPE is ignored. They stay
+/// blocked afterwards: what is left is to report how the run ended, and one that comes too late for
+/// the workers must not turn that into a death by signal.
 class StopSignals {
  public:
   /// @throws IoError
@@ -24,7 +26,6 @@ class StopSignals {
   int first() const { return first_; }
 
  private:
-  sigset_t former_mask_;
   void (*former_pipe_)(int);
   Descriptor descriptor_;
   int first_ = 0;
