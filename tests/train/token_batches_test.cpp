@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace qtk::train {
@@ -73,6 +74,22 @@ TEST(TokenBatches, TooLittleTextIsRefused) {
   EXPECT_THROW(TokenBatches::packed(tokens(0, 8), 8, 1), DataError);
   EXPECT_NO_THROW(TokenBatches::packed(tokens(0, 9), 8, 1));
   EXPECT_THROW(TokenBatches::padded({tokens(0, 1)}, 8, 0, 1), DataError);
+}
+
+TEST(TokenBatches, SamplesNameTheWindowsOfTheDataSet) {
+  const auto batches = TokenBatches::packed(tokens(0, 41), 4, 3);  // window i begins with token 4 i
+  ASSERT_EQ(batches.windows(), 10);
+
+  for (const int64_t first : {0, 7, 15}) {  // the second and third reach into another epoch
+    const auto samples = batches.samples(first, 8);
+    const auto inputs = batches.batch(first, 8).inputs;
+    ASSERT_EQ(samples.size(), 8u);
+    for (int64_t row = 0; row < 8; ++row)
+      EXPECT_EQ(inputs[row][0].item<int64_t>(), 4 * samples[static_cast<size_t>(row)]);
+  }
+  auto epoch = batches.samples(10, 10);
+  std::ranges::sort(epoch);
+  EXPECT_EQ(epoch, (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
 }  // namespace

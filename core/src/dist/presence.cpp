@@ -92,7 +92,7 @@ void Presence::step_finished(Seconds duration) {
 void Presence::run() {
   auto due = Clock::now();
   std::unique_lock lock(mutex_);
-  while (!is_stopping_) {
+  while (!is_stopping_ && !has_lost_) {
     lock.unlock();
     try {
       if (board_) look_at_board();
@@ -146,7 +146,7 @@ std::vector<int> Presence::watched() const {
 void Presence::look(RunStore& store) {
   if (const auto why = store.find(kLostKey)) {
     const std::lock_guard lock(mutex_);
-    if (!has_left_) on_lost_(*why);
+    report_loss(*why);
     return;
   }
   for (const int rank : watched()) look_at(store, rank);
@@ -160,7 +160,7 @@ void Presence::look_at(RunStore& store, int rank) {
     const SignOfLife sign = parse(*text);
     if (sign.beat != seen.sign.beat) seen = {sign, Clock::now()};
   }
-  if (seen.sign.has_left || has_left_ || is_stopping_) return;
+  if (seen.sign.has_left || has_left_ || has_lost_ || is_stopping_) return;
   if (const double silence = seconds_since(seen.since); silence > timeouts_.lost().count())
     lose(&store, mesh_.name_of(rank) + " is lost: no sign of life for " + seconds_text(silence) +
                      "; last it was at step " + std::to_string(seen.sign.step) + ", " +
@@ -172,7 +172,7 @@ void Presence::require_progress(RunStore& store) {
   double limit = timeouts_.step_floor.count(), taken = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (!has_stepped_ || durations_.empty() || has_left_) return;
+    if (!has_stepped_ || durations_.empty() || has_left_ || has_lost_) return;
     limit = std::max(limit, timeouts_.step_factor * median(durations_));
     taken = seconds_since(step_since_);
   }
@@ -191,7 +191,14 @@ void Presence::lose(RunStore* store, const std::string& why) {
     } catch (const std::exception&) {
       // The store is gone too; our own finding is all there is.
     }
-  on_lost_(first);
+  report_loss(first);
+}
+
+/// With the mutex held.
+void Presence::report_loss(const std::string& why) {
+  if (has_left_ || has_lost_) return;
+  has_lost_ = true;
+  on_lost_(why);
 }
 
 void Presence::fail(const std::string& why) noexcept {
@@ -208,9 +215,12 @@ void Presence::fail(const std::string& why) noexcept {
 void Presence::leave() {
   {
     const std::lock_guard lock(mutex_);
-    has_left_ = true;
-    if (board_) board_->leave();
+    has_left_ = is_stopping_ = true;
   }
+  stop_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  if (board_) board_->leave();
+  // Only now: a sign of life that the thread was about to write would take this one's place.
   publish(store_);
   if (mesh_.rank == 0) {
     // Whoever is left alone with a closed store would take it for a failure.
@@ -224,12 +234,6 @@ void Presence::leave() {
     while (!all_have_left() && Clock::now() < end)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stop_.notify_all();
-  thread_.join();
 }
 
 std::string Presence::report() {

@@ -67,6 +67,7 @@ class Presence {
   void look_at(RunStore& store, int rank);
   void require_progress(RunStore& store);
   void lose(RunStore* store, const std::string& why);
+  void report_loss(const std::string& why);
   std::vector<int> watched() const;
 
   const Mesh mesh_;
@@ -77,7 +78,7 @@ class Presence {
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable stop_;
-  bool is_stopping_ = false, has_left_ = false;
+  bool is_stopping_ = false, has_left_ = false, has_lost_ = false;
   std::string operation_ = "starting";
   Clock::time_point operation_since_ = Clock::now(), step_since_ = Clock::now();
   int64_t step_ = 0, beat_ = 0;

@@ -36,6 +36,12 @@ void scatter(const at::Tensor& flat, const std::vector<at::Tensor>& tensors) {
   }
 }
 
+/// What the compressor lost. A step whose gradients are not finite is left out, and must not spoil
+/// those that follow.
+at::Tensor finite_loss(const at::Tensor& wanted, const at::Tensor& decoded) {
+  return (wanted - decoded).nan_to_num_(0, 0, 0);
+}
+
 MessageInfo info_of(const TensorSpec& spec, int64_t step) {
   static const std::vector<int64_t> sample = {0};
   return {.spec = spec, .step = step, .micro_batch = 0, .samples = sample, .is_warmup = false};
@@ -66,7 +72,9 @@ void CompressedSum::prepare(int64_t elements, const at::Tensor& like) {
   const int64_t columns = (columns_raw + kColumnMultiple - 1) / kColumnMultiple * kColumnMultiple;
   const int64_t chunk = kRows * columns;
   spec_ = {.shape = {1, kRows, columns}, .dtype = at::kFloat};
-  if (worker_error_.defined() && worker_error_.size(1) == chunk) return;
+  const bool fits = worker_error_.defined() && worker_error_.size(0) == group_.size() &&
+                    worker_error_.size(1) == chunk;
+  if (fits) return;
   worker_error_ = at::zeros({group_.size(), chunk}, like.options());
   server_error_ = at::zeros({chunk}, like.options());
 }
@@ -84,6 +92,7 @@ at::Tensor CompressedSum::decoded(Compressor& compressor, const at::Tensor& wire
 }
 
 void CompressedSum::sum(const std::vector<at::Tensor>& gradients, int64_t step) {
+  if (gradients.empty()) return;  // a stage without layers, on all replicas alike
   const int64_t elements = elements_of(gradients), members = group_.size();
   prepare(elements, gradients.front());
   const int64_t chunk = server_error_.numel();
@@ -94,7 +103,7 @@ void CompressedSum::sum(const std::vector<at::Tensor>& gradients, int64_t step) 
   std::vector<at::Tensor> wires;
   for (int64_t c = 0; c < members; ++c) {
     wires.push_back(encoded(to_server_, wanted[c], step));
-    worker_error_[c].copy_(wanted[c] - decoded(to_server_, wires.back(), step));
+    worker_error_[c].copy_(finite_loss(wanted[c], decoded(to_server_, wires.back(), step)));
   }
   const at::Tensor sent = at::cat(wires);
   at::Tensor received = at::empty_like(sent);
@@ -105,7 +114,7 @@ void CompressedSum::sum(const std::vector<at::Tensor>& gradients, int64_t step) 
   for (int64_t w = 0; w < members; ++w)
     sum.add_(decoded(to_server_, received.narrow(0, w * bytes, bytes), step));
   const at::Tensor answer = encoded(to_workers_, sum, step);
-  server_error_.copy_(sum - decoded(to_workers_, answer, step));
+  server_error_.copy_(finite_loss(sum, decoded(to_workers_, answer, step)));
   at::Tensor answers = at::empty({members * answer.numel()}, answer.options());
   group_.all_gather(answers, answer);
   for (int64_t c = 0; c < members; ++c)

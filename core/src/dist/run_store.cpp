@@ -54,6 +54,9 @@ c10::intrusive_ptr<c10d::Store> connect(const LaunchEnvironment& environment, bo
   options.port = static_cast<uint16_t>(environment.master_port);
   options.isServer = listens;
   options.waitWorkers = false;
+  // The daemon on libuv looks up the name of whoever connects, and while a name server does not
+  // answer it serves nobody: five seconds are enough to take all ranks for lost.
+  options.useLibUV = false;
   options.timeout = milliseconds(timeout);
   auto store = open_in_time(environment.master_address, options);
   return c10::make_intrusive<c10d::PrefixStore>(
@@ -95,10 +98,13 @@ void RunStore::set(const std::string& key, const std::string& value) {
 }
 
 std::string RunStore::get(const std::string& key, Seconds timeout) {
+  const auto start = std::chrono::steady_clock::now();
   try {
     handle_->store->wait({key}, milliseconds(timeout));
   } catch (const std::exception& error) {
-    throw Error("waited " + std::to_string(static_cast<int>(timeout.count())) + " s in vain for `" +
+    // Less than the time-out where the store itself is gone.
+    const Seconds waited = std::chrono::steady_clock::now() - start;
+    throw Error("waited " + std::to_string(static_cast<int>(waited.count())) + " s in vain for `" +
                     key + "`: " + first_line(error.what()),
                 "see whether all ranks run; raise dist.timeouts.rendezvous_s if they start slowly",
                 ExitCode::kPeerLost, "dist");

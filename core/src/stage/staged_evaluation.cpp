@@ -27,7 +27,7 @@ class StagedEvaluation {
       : world_(world),
         decoder_(decoder),
         model_(model),
-        device_(decoder.parameters().front().tensor.device()) {}
+        device_(world.forward().device()) {}  // a stage may have no parameters
 
   Totals run(const WindowBatch& batch) {
     const auto& mesh = world_.mesh();

@@ -44,7 +44,10 @@ void write_tensors(const fs::path& path, const TrainState& state) {
 }
 
 json file_record(const fs::path& path) {
-  return {{"bytes", fs::file_size(path)}, {"xxh3", fingerprint_file(path)}};
+  std::error_code error;
+  const auto bytes = fs::file_size(path, error);
+  if (error) throw DataError(path.string() + " cannot be read: " + error.message());
+  return {{"bytes", bytes}, {"xxh3", fingerprint_file(path)}};
 }
 
 TrainState read_part(const fs::path& folder, int part) {
@@ -119,7 +122,7 @@ fs::path CheckpointStore::partial_of(int64_t step) const {
   return partial;
 }
 
-void CheckpointStore::fail(int64_t step, const IoError& error) const {
+void CheckpointStore::fail(int64_t step, const Error& error) const {
   throw IoError(
       "the checkpoint of step " + std::to_string(step) + " could not be written: " + error.what(),
       last_good_.empty() ? error.remedy() : "free some space; " + last_good_ + " is intact");
@@ -155,7 +158,7 @@ void CheckpointStore::commit(int64_t step, int parts) {
         json{{"format", kFormat}, {"step", step}, {"files", files}}.dump(2) + "\n";
     write_file_atomically(partial / kManifest, manifest);
     write_file_atomically(partial / kComplete, fingerprint(manifest) + "\n");
-  } catch (const IoError& error) {
+  } catch (const Error& error) {
     fs::remove_all(partial, ignored);
     fail(step, error);
   }

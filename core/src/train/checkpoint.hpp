@@ -108,14 +108,14 @@ class CheckpointStore final : public Checkpoints {
   /// A save in parts, by several processes: one begins, then all write theirs, then one commits.
   void begin(int64_t step);
   void write_part(int64_t step, int part, const TrainState& state);
-  /// @param parts  how many were written
+  /// @param parts  how many were written. @throws IoError if one is not there
   void commit(int64_t step, int parts);
   /// One that newest() found sound. @throws DataError
   Checkpoint read(int64_t step);
 
  private:
   std::filesystem::path partial_of(int64_t step) const;
-  [[noreturn]] void fail(int64_t step, const IoError& error) const;
+  [[noreturn]] void fail(int64_t step, const Error& error) const;
   std::vector<int64_t> steps() const;
   std::filesystem::path folder_of(int64_t step) const;
   void remove_old() const;

@@ -62,6 +62,7 @@ void OptimizerShards::bind_gradients() const {
 }
 
 void OptimizerShards::spread_values() {
+  if (part_ == 0) return;  // a stage without layers
   const at::NoGradGuard no_grad;
   const auto& like = tensors_.front().leaf;
   at::Tensor own = at::zeros({part_}, like.options().requires_grad(false));

@@ -199,6 +199,13 @@ std::map<std::string, Compressor*> ParallelGradients::named_compressors() const 
   return named;
 }
 
+/// Another split of layers has other gradients, and as many ranks may mean another mesh.
+std::string ParallelGradients::replica_name() const {
+  const auto& mesh = parts_.world.mesh();
+  return "replicas/" + std::to_string(mesh.replica()) + "of" + std::to_string(mesh.replicas) +
+         "/layers" + std::to_string(parts_.layer_before) + "-" + std::to_string(parts_.layer_after);
+}
+
 void ParallelGradients::save(TrainState& state) const {
   for (const auto& [name, compressor] : named_compressors()) {
     ScopedWriter writer(state, name);
@@ -206,9 +213,7 @@ void ParallelGradients::save(TrainState& state) const {
     compressor->save(writer);
   }
   if (!compressed_) return;
-  const auto& mesh = parts_.world.mesh();
-  ScopedWriter writer(
-      state, "replicas/" + std::to_string(mesh.rank) + "of" + std::to_string(mesh.world()));
+  ScopedWriter writer(state, replica_name());
   compressed_->save(writer);
 }
 
@@ -220,9 +225,7 @@ void ParallelGradients::load(const TrainState& state) {
     if (reader.has("exists")) compressor->load(reader);
   }
   if (!compressed_) return;
-  const auto& mesh = parts_.world.mesh();
-  ScopedReader reader(
-      state, "replicas/" + std::to_string(mesh.rank) + "of" + std::to_string(mesh.world()));
+  ScopedReader reader(state, replica_name());
   compressed_->load(reader);
 }
 

@@ -70,6 +70,8 @@ class ParallelGradients final : public GradientSource {
   StepSums shared_sums(const Stage& stage);
   /// The compressors with state, by the name under which a checkpoint keeps it.
   std::map<std::string, Compressor*> named_compressors() const;
+  /// Names the errors of the compressed exchange in a checkpoint.
+  std::string replica_name() const;
 
   ParallelParts parts_;
   dist::Pipeline pipeline_;

@@ -41,11 +41,14 @@ bool parse_slice_name(std::string_view name, SliceName& slice) {
   const size_t open = name.rfind('['), colon = name.rfind(':');
   if (!name.ends_with(']') || open == name.npos || colon == name.npos || colon < open) return false;
   const auto number = [&](size_t from, size_t to, int64_t& value) {
-    const auto parsed = std::from_chars(name.data() + from, name.data() + to, value);
-    return parsed.ec == std::errc() && parsed.ptr == name.data() + to;
+    const auto [end, error] = std::from_chars(name.data() + from, name.data() + to, value);
+    return error == std::errc() && end == name.data() + to;
   };
-  slice.tensor = name.substr(0, open);
-  return number(open + 1, colon, slice.begin) && number(colon + 1, name.size() - 1, slice.end);
+  SliceName parsed{std::string(name.substr(0, open)), 0, 0};
+  if (!number(open + 1, colon, parsed.begin) || !number(colon + 1, name.size() - 1, parsed.end))
+    return false;
+  slice = std::move(parsed);
+  return true;
 }
 
 at::Tensor SlicedReader::tensor(std::string_view name) const {

@@ -1,0 +1,82 @@
+#include "dist/timeline.hpp"
+
+#include "base/atomic_file.hpp"
+#include "temporary_folder.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <set>
+
+namespace qtk::dist {
+namespace {
+
+using nlohmann::json;
+
+TEST(TimelineTest, TheTraceHasACompleteEventForEveryPieceOfWork) {
+  const TemporaryFolder folder;
+  Timeline timeline(3, c10::kCPU, /*keeps_trace=*/true);
+  for (int lane = 0; lane < kLanes; ++lane)
+    static_cast<void>(timeline.span(static_cast<Lane>(lane), "work", lane));
+  timeline.add(Lane::kOptimizerStep, "step", 0.25);
+  timeline.note_duration(Lane::kOptimizerStep, "whole step", 1);
+
+  timeline.write(folder / "trace.json");
+
+  const json rows = json::parse(read_text_file(folder / "trace.json"));
+  ASSERT_EQ(rows.size(), 9u);
+  std::set<std::string> lanes;
+  double last = 0;
+  for (const auto& row : rows) {
+    EXPECT_EQ(row.at("ph"), "X");
+    EXPECT_EQ(row.at("pid"), 3);
+    EXPECT_GE(row.at("dur").get<double>(), 0);
+    EXPECT_GT(row.at("ts").get<double>(), 1e15);  // microseconds since the epoch
+    if (row.at("name") == "work") {
+      EXPECT_GE(row.at("ts").get<double>(), last);
+      last = row.at("ts").get<double>();
+      EXPECT_EQ(row.at("args").at("micro-batch"), static_cast<int>(lanes.size()));
+    }
+    lanes.insert(row.at("tid").get<std::string>());
+  }
+  EXPECT_EQ(lanes,
+            (std::set<std::string>{"1. forward-recv", "2. forward-compute", "3. forward-send",
+                                   "4. backward-recv", "5. backward-compute", "6. backward-send",
+                                   "7. optimizer-comm", "8. optimizer-step"}));
+  EXPECT_EQ(rows[8].at("name"), "step");
+  EXPECT_DOUBLE_EQ(rows[8].at("dur").get<double>(), 250'000);
+  EXPECT_FALSE(rows[8].contains("args"));
+}
+
+TEST(TimelineTest, WithoutATraceNothingIsWritten) {
+  const TemporaryFolder folder;
+  Timeline timeline(0, c10::kCPU, /*keeps_trace=*/false);
+  timeline.add(Lane::kForwardCompute, "compute", 1);
+
+  timeline.write(folder / "trace.json");
+
+  EXPECT_FALSE(std::filesystem::exists(folder / "trace.json"));
+}
+
+TEST(TimelineTest, MediansAreOfOneLaneAndName) {
+  Timeline timeline(0, c10::kCPU, /*keeps_trace=*/false);
+  for (const double seconds : {5.0, 1.0, 2.0}) timeline.add(Lane::kForwardSend, "encode", seconds);
+  timeline.add(Lane::kForwardSend, "transfer", 7);
+  timeline.note_duration(Lane::kBackwardSend, "encode", 9);
+
+  EXPECT_DOUBLE_EQ(timeline.median(Lane::kForwardSend, "encode"), 2);
+  EXPECT_DOUBLE_EQ(timeline.median(Lane::kForwardSend, "transfer"), 7);
+  EXPECT_DOUBLE_EQ(timeline.median(Lane::kBackwardSend, "encode"), 9);
+  EXPECT_EQ(timeline.median(Lane::kBackwardSend, "transfer"), 0);
+}
+
+TEST(TimelineTest, OnlyTheLatestDurationsCount) {
+  Timeline timeline(0, c10::kCPU, /*keeps_trace=*/false);
+  for (int i = 0; i < 600; ++i) timeline.note_duration(Lane::kOptimizerStep, "step", 100);
+  for (int i = 0; i < 300; ++i) timeline.note_duration(Lane::kOptimizerStep, "step", 3);
+
+  EXPECT_EQ(timeline.median(Lane::kOptimizerStep, "step"), 3);
+}
+
+}  // namespace
+}  // namespace qtk::dist
