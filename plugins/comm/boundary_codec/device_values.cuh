@@ -140,6 +140,7 @@ struct Packer {
   }
   /// The codes in the low 8 * bits bits.
   __device__ uint64_t pack(const Octet& u) const {
+    if (bits <= 4) return four(u[0], u[1], u[2], u[3]) << (4 * bits) | four(u[4], u[5], u[6], u[7]);
     return static_cast<uint64_t>(four(u[0], u[1], u[2], u[3])) << (4 * bits) |
            four(u[4], u[5], u[6], u[7]);
   }
@@ -148,9 +149,14 @@ struct Packer {
 /// Writes the low `count` bytes of `stream`, most significant first, with the widest stores that
 /// the count and the address allow.
 __device__ inline void put_bytes(uint8_t* to, uint64_t stream, int count) {
-  const uint64_t left = stream << (64 - 8 * count);
-  const unsigned first = __byte_perm(static_cast<unsigned>(left >> 32), 0, 0x0123),
-                 second = __byte_perm(static_cast<unsigned>(left), 0, 0x0123);
+  unsigned first, second = 0;
+  if (count <= 4) {
+    first = static_cast<unsigned>(stream) << (32 - 8 * count);
+  } else {
+    const uint64_t left = stream << (64 - 8 * count);
+    first = static_cast<unsigned>(left >> 32), second = static_cast<unsigned>(left);
+  }
+  first = __byte_perm(first, 0, 0x0123), second = __byte_perm(second, 0, 0x0123);
   const auto alignment = static_cast<unsigned>(reinterpret_cast<uintptr_t>(to)) | count;
   if ((alignment & 3) == 0) {
     reinterpret_cast<unsigned*>(to)[0] = first;

@@ -116,10 +116,11 @@ __global__ void __launch_bounds__(kThreads)
   const float half = static_cast<float>(1 << (form.bits - 1)), inverse = 1 / half;
   const int64_t rows_apart = at.step / (form.channels / 8);
   Octet scale = {};
-  if (form.is_per_channel && at.rows > 0)
+  if (form.is_per_channel && at.rows > 0) {
 #pragma unroll
     for (int i = 0; i < 8; ++i)
       scale[i] = read_scale(scales, form.scale_type, at.group * form.channels + at.channel + i);
+  }
 #pragma unroll
   for (int k = 0; k < kRows; ++k) {
     if (k >= at.rows) break;

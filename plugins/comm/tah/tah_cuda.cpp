@@ -48,6 +48,10 @@ Plan plan_of(at::IntArrayRef sizes, const Settings& settings, const Layout& layo
   plan.scales_at = layout.scales_at, plan.precision_at = layout.precision_at;
   plan.rotation_at = layout.rotation_at, plan.pivots_at = layout.pivots_at;
   plan.threshold = settings.threshold;
+  int exponent = 0;
+  plan.is_threshold_exact = settings.threshold >= 1 && settings.threshold <= 1024 &&
+                            std::frexp(settings.threshold, &exponent) == 0.5;
+  plan.exact_threshold = static_cast<float>(settings.threshold);
   plan.rotation_scale = 1.0F / std::sqrt(static_cast<float>(layout.n));
   plan.largest = static_cast<float>(std::numeric_limits<float>::max() / (4 * n * n));
   plan.is_range = settings.allocation == Allocation::kRange;

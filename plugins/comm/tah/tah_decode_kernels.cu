@@ -93,14 +93,14 @@ struct Codes {
 
 /// Of a tile that is ranked within its token.
 template <int tile>
-__device__ Codes tile_codes(const Plan& plan, const Part& part, const Place& place) {
-  const int first = place.token * plan.tiles, bit = first + place.tile;
+__device__ Codes tile_codes(const Plan& plan, const Part& part, const Place& place, int token) {
+  const int first = token * plan.tiles, bit = first + place.tile;
   const bool is_low = part.precision[bit / 32] >> (bit & 31) & 1;
   const int low_before = count_bits(part.precision, first, bit);
   const int quota = is_low ? plan.low_per_row : plan.tiles - plan.low_per_row;
   const int in_token = is_low ? low_before : place.tile - low_before;
   const bool is_damaged = in_token >= quota;
-  const int unit = place.token * quota + (is_damaged ? 0 : in_token);
+  const int unit = token * quota + (is_damaged ? 0 : in_token);
   const int bits = is_low ? plan.low_bits : plan.high_bits;
   // Without any tile of the precision there is nothing to read.
   const uint8_t* codes = quota == 0 ? part.zeros : is_low ? part.low : part.high;
@@ -135,8 +135,8 @@ __device__ void rotate_back(const Plan& plan, Runs<tile>& v, int lane, bool is_r
     for (int i = 0; i < 8; ++i) v[run][i] = is_rotated ? turned[run][i] : v[run][i];
 }
 
-template <class T, int tile>
-__global__ void __launch_bounds__(kMostThreads)
+template <class T, int tile, bool is_dense>
+__global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads, is_dense ? 3 : 1)
     decode_kernel(const __grid_constant__ Plan plan, int pass_tokens, const uint8_t* wire, T* x) {
   constexpr int kLanes = Lanes<tile>::kCount;
   extern __shared__ uint4 memory[];
@@ -145,25 +145,26 @@ __global__ void __launch_bounds__(kMostThreads)
   const SharedParts parts(plan, pass_tokens);
   const Part part(plan, parts, shared, wire);
   const bool ranks_tiles = plan.row_tokens == 0;
+  const Place place(plan, static_cast<int>(threadIdx.x), kLanes);
   if (!ranks_tiles) load_tokens(plan, part, parts, shared, wire, places);
   __syncthreads();
 
   for (int pass = 0; pass < part.tokens; pass += pass_tokens) {
-    const Place place = place_of<kLanes>(plan, pass_tokens, pass, part.tokens);
-    const int index = place.token * plan.tiles + place.tile;
+    const bool is_real = place.slot < min(pass_tokens, part.tokens - pass) * plan.tiles;
+    const int index = pass * plan.tiles + place.slot, token = pass + place.token;
     Runs<tile> v = {};
     bool is_rotated = false;
     int pivot = 0;
-    if (place.is_real) {
+    if (is_real) {
       Codes codes;
       if (ranks_tiles) {
-        codes = tile_codes<tile>(plan, part, place);
+        codes = tile_codes<tile>(plan, part, place, token);
       } else {
-        const TokenPlace& token = places[place.token];
-        const int bits = token.is_low ? plan.low_bits : plan.high_bits;
-        uint8_t* begin = shared + parts.low + place.token * SharedParts::token_codes(plan);
-        codes = {matched(begin, token_codes_at(plan, token, wire)) + place.tile * (tile / 8) * bits,
-                 bits, token.is_damaged};
+        const TokenPlace& found = places[token];
+        const int bits = found.is_low ? plan.low_bits : plan.high_bits;
+        uint8_t* begin = shared + parts.low + token * SharedParts::token_codes(plan);
+        codes = {matched(begin, token_codes_at(plan, found, wire)) + place.tile * (tile / 8) * bits,
+                 bits, found.is_damaged};
       }
       const float zero =
           codes.is_damaged ? NAN : stored_value(part.zeros + 2 * index, plan.is_half);
@@ -174,8 +175,8 @@ __global__ void __launch_bounds__(kMostThreads)
         pivot = read_pivot(wire + plan.pivots_at, part.first * plan.tiles + index, plan.pivot_bits);
     }
     if (__any_sync(kAll, is_rotated)) rotate_back<tile>(plan, v, place.lane, is_rotated, pivot);
-    if (!place.is_real) continue;
-    T* to = x + (part.first + place.token) * plan.channels + place.tile * tile;
+    if (!is_real) continue;
+    T* to = x + part.first * plan.channels + index * tile;
 #pragma unroll
     for (int run = 0; run < Lanes<tile>::kRuns; ++run)
       boundary::store(to + run_begin<tile>(run, place.lane), v[run]);
@@ -191,7 +192,8 @@ void launch_decode(const Plan& plan, const uint8_t* wire, void* x, boundary::Num
     constexpr int kTile = decltype(subject)::kTile;
     const Shape shape(plan, plan.tiles * Lanes<kTile>::kCount);
     const int bytes = SharedParts(plan, shape.pass_tokens).bytes;
-    const auto kernel = decode_kernel<T, kTile>;
+    const auto kernel =
+        shape.is_dense ? decode_kernel<T, kTile, true> : decode_kernel<T, kTile, false>;
     allow_shared(kernel, bytes);
     cuda::launch("tah decode_kernel",
                  {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(bytes),

@@ -11,7 +11,7 @@ using boundary::Packer;
 
 constexpr float kTiny = 1e-30F;  // beside 1, nothing; its logarithm is finite
 
-/// What a thread knows of its tile before the ranking.
+/// What the threads of a tile find before the ranking.
 struct TileFacts {
   float least, most;  // after the rotation
   float score;
@@ -62,16 +62,46 @@ __device__ void cut_values(Runs<tile>& v, float largest) {
       if (fabsf(value) > largest && fabsf(value) < INFINITY) value = copysignf(largest, value);
 }
 
+__device__ bool has_outlier(const Plan& plan, const Extremes& e) {
+  if (plan.is_threshold_exact) return e.first >= plan.exact_threshold * e.second;
+  return plan.threshold >= 0 &&
+         static_cast<double>(e.first) >= plan.threshold * static_cast<double>(e.second);
+}
+
+/// In place, for the tiles of a warp that have an outlier. @returns the pivot
 template <int tile>
-__device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane) {
+__device__ int rotate_outlier(const Plan& plan, Runs<tile>& v, int lane, bool is_rotated,
+                              Extremes& e) {
+  const int pivot = find_pivot<tile>(v, lane, e.first);
+  Runs<tile> turned;
+#pragma unroll
+  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
+#pragma unroll
+    for (int i = 0; i < 8; ++i) turned[run][i] = v[run][i];
+  swap_with_first<tile>(turned, lane, pivot);
+  hadamard<tile>(turned, lane, plan.rotation_scale);
+#pragma unroll
+  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
+#pragma unroll
+    for (int i = 0; i < 8; ++i) v[run][i] = is_rotated ? turned[run][i] : v[run][i];
+  Extremes after = own_extremes<tile>(v);
+  join_extremes<Lanes<tile>::kCount>(after);
+  e.least = after.least, e.most = after.most;
+  return is_rotated ? pivot : 0;
+}
+
+/// @param e  of the thread's own values
+template <int tile>
+__device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane, Extremes e) {
   constexpr int kLanes = Lanes<tile>::kCount;
-  Peaks peaks = find_peaks<tile>(v);
-  if (__any_sync(kAll, peaks.largest > plan.largest)) {
+  join_extremes<kLanes>(e);
+  if (__any_sync(kAll, e.first > plan.largest)) {
     cut_values<tile>(v, plan.largest);
-    peaks = find_peaks<tile>(v);
+    e = own_extremes<tile>(v);
+    join_extremes<kLanes>(e);
   }
   EntropySums sums;
-  const float unit = to_unit(peaks.largest);
+  const float unit = to_unit(e.first);
 #pragma unroll
   for (const auto& run : v)
 #pragma unroll
@@ -79,138 +109,139 @@ __device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane) {
   sums.a = lanes_sum<kLanes>(sums.a), sums.w = lanes_sum<kLanes>(sums.w);
 
   TileFacts facts{};
-  facts.is_rotated = plan.threshold >= 0 && static_cast<double>(peaks.largest) >=
-                                                plan.threshold * static_cast<double>(peaks.second);
-  if (__any_sync(kAll, facts.is_rotated)) {
-    const int pivot = find_pivot<tile>(v, lane, peaks.largest);
-    facts.pivot = facts.is_rotated ? pivot : 0;
-    Runs<tile> turned;
-#pragma unroll
-    for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-#pragma unroll
-      for (int i = 0; i < 8; ++i) turned[run][i] = v[run][i];
-    swap_with_first<tile>(turned, lane, pivot);
-    hadamard<tile>(turned, lane, plan.rotation_scale);
-#pragma unroll
-    for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-#pragma unroll
-      for (int i = 0; i < 8; ++i) v[run][i] = facts.is_rotated ? turned[run][i] : v[run][i];
-  }
-  float least = v[0][0], most = v[0][0];
-#pragma unroll
-  for (const auto& run : v)
-#pragma unroll
-    for (const float value : run) least = fminf(least, value), most = fmaxf(most, value);
+  facts.score = sums.entropy(e.first);
+  facts.is_rotated = has_outlier(plan, e);
+  if (__any_sync(kAll, facts.is_rotated))
+    facts.pivot = rotate_outlier<tile>(plan, v, lane, facts.is_rotated, e);
   // Sums of magnitudes are finite unless one is not: the receiver must see that. Adding 0 turns -0
   // into 0, as on the host.
   const float fault = sums.a < INFINITY ? 0.0F : NAN;
-  facts.least = lanes_min<kLanes>(least) + fault;
-  facts.most = lanes_max<kLanes>(most) + fault;
-  facts.score = plan.is_range ? facts.most - facts.least : sums.entropy(peaks.largest);
+  facts.least = e.least + fault, facts.most = e.most + fault;
+  if (plan.is_range) facts.score = facts.most - facts.least;
   return facts;
 }
 
 /// How many tiles of the token come before this one in the order of scores, earlier ones first.
-template <int lanes>
-__device__ int rank_of(const unsigned* keys, const Place& place, int tiles) {
+__device__ int rank_of(const unsigned* keys, int tile, int stride) {
+  const unsigned mine = keys[tile];
   int rank = 0;
-  if (place.is_real) {
-    const unsigned mine = keys[place.tile];
-#pragma unroll 4
-    for (int other = place.lane; other < tiles; other += lanes)
-      rank += keys[other] < mine + (other < place.tile ? 1U : 0U) ? 1 : 0;
+#pragma unroll 2
+  for (int other = 0; other < stride; other += 4) {
+    const uint4 four = *reinterpret_cast<const uint4*>(keys + other);
+    rank += four.x < mine + (other < tile ? 1U : 0U) ? 1 : 0;
+    rank += four.y < mine + (other + 1 < tile ? 1U : 0U) ? 1 : 0;
+    rank += four.z < mine + (other + 2 < tile ? 1U : 0U) ? 1 : 0;
+    rank += four.w < mine + (other + 3 < tile ? 1U : 0U) ? 1 : 0;
   }
-  join_lanes<lanes>([&](int offset) { rank += __shfl_xor_sync(kAll, rank, offset); });
   return rank;
 }
 
+/// What the codes of a tile need; one vector of shared memory. Before the ranking, its range.
+struct __align__(16) Cell {
+  float zero, divisor, inverse;
+  unsigned flags;
+};
+constexpr unsigned kIsLow = 1, kIsExtreme = 2;
+
 template <int tile>
-__device__ void write_codes(const Runs<tile>& v, int lane, const Grid& grid, int bits,
+__device__ void write_codes(const Runs<tile>& v, int lane, const Cell& cell, int bits,
                             uint8_t* codes) {
-  const float levels = static_cast<float>((1 << bits) - 1);
   const Packer packer(bits);
-  const Divider divider(grid.scale > 0 ? grid.scale : 1.0F);
+  Divider divider;
+  divider.divisor = cell.divisor, divider.inverse = cell.inverse;
 #pragma unroll
   for (int run = 0; run < Lanes<tile>::kRuns; ++run) {
     boundary::Octet u;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) u[i] = __fsub_rn(v[run][i], grid.zero);
-    if (divider.is_extreme) {
+    for (int i = 0; i < 8; ++i) u[i] = __fsub_rn(v[run][i], cell.zero);
+    if (cell.flags & kIsExtreme) {
+      const float levels = static_cast<float>((1 << bits) - 1);
 #pragma unroll
-      for (float& value : u) value = divider.any(value);
+      for (float& value : u) value = fminf(fmaxf(divider.any(value), 0.0F), levels);
     } else {
+      // 0 <= y - z <= s L up to the last place, so that rounding keeps to the codes.
 #pragma unroll
       for (float& value : u) value = divider.moderate(value);
     }
-#pragma unroll
-    for (float& value : u) value = fminf(fmaxf(value, 0.0F), levels);
     boundary::put_bytes(codes + run_begin<tile>(run, lane) / 8 * bits, packer.pack(u), bits);
   }
 }
 
-/// Where this block's part of the message lies, and where it is put together.
-struct Draft {
-  unsigned *keys, *precision, *rotation;
-  uint8_t *pivots, *zeros, *scales, *low, *high;     // shared
-  uint8_t *to_zeros, *to_scales, *to_low, *to_high;  // message
-  int64_t first;                                     // token
-  int tokens, tiles;                                 // of the block
+/// Where this block's part of the message lies.
+struct Target {
+  int64_t first;      // token
+  int tokens, tiles;  // of the block
+  uint8_t *zeros, *scales, *low, *high;
 
-  __device__ Draft(const Plan& plan, const SharedParts& parts, uint8_t* shared, uint8_t* wire)
+  __device__ Target(const Plan& plan, uint8_t* wire)
       : first(static_cast<int64_t>(blockIdx.x) * kTokens),
         tokens(static_cast<int>(min(static_cast<int64_t>(kTokens), plan.tokens - first))),
         tiles(tokens * plan.tiles) {
-    keys = reinterpret_cast<unsigned*>(shared + parts.keys);
-    precision = reinterpret_cast<unsigned*>(shared + parts.precision);
-    rotation = reinterpret_cast<unsigned*>(shared + parts.rotation);
-    pivots = shared + parts.pivots;
-    to_zeros = wire + plan.zeros_at + 2 * first * plan.tiles;
-    to_scales = wire + plan.scales_at + 2 * first * plan.tiles;
-    zeros = matched(shared + parts.zeros, to_zeros);
-    scales = matched(shared + parts.scales, to_scales);
-    const int64_t low_tiles = first * plan.low_per_row, high_tiles = first * plan.tiles - low_tiles;
-    to_low = wire + code_bytes(low_tiles * plan.tile, plan.low_bits);
-    to_high = wire + plan.high_at + code_bytes(high_tiles * plan.tile, plan.high_bits);
-    low = matched(shared + parts.low, to_low);
-    high = matched(shared + parts.high, to_high);
-  }
-
-  __device__ void clear_maps(const Plan& plan) const {
-    const int words = (kTokens * plan.tiles + 31) / 32 + 1;
-    for (int i = static_cast<int>(threadIdx.x); i < words; i += static_cast<int>(blockDim.x))
-      precision[i] = 0, rotation[i] = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < kTokens * plan.tiles + 8;
-         i += static_cast<int>(blockDim.x))
-      pivots[i] = 0;
-  }
-
-  __device__ void write_tables(const Plan& plan, uint8_t* wire) const {
-    const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-    boundary::copy_bytes(to_zeros, zeros, 2 * tiles, thread, threads);
-    boundary::copy_bytes(to_scales, scales, 2 * tiles, thread, threads);
-    const int64_t group = first / kTokens * plan.tiles;  // of eight tiles
-    const int bits = plan.pivot_bits;
-    for (int i = thread; i * 8 < tiles; i += threads) {
-      wire[plan.rotation_at + group + i] = reversed(reinterpret_cast<const uint8_t*>(rotation)[i]);
-      if (plan.row_tokens == 0)
-        wire[plan.precision_at + group + i] =
-            reversed(reinterpret_cast<const uint8_t*>(precision)[i]);
-      uint64_t stream = 0;
-      for (int k = 0; k < 8; ++k) stream = stream << bits | pivots[8 * i + k];
-      const int count = (min(8, tiles - 8 * i) * bits + 7) / 8;
-      for (int byte = 0; byte < count; ++byte)
-        wire[plan.pivots_at + (group + i) * bits + byte] =
-            static_cast<uint8_t>(stream >> (8 * (bits - 1 - byte)));
-    }
+    const int64_t low_tiles = first * plan.low_per_row, all = first * plan.tiles;
+    zeros = wire + plan.zeros_at + 2 * all;
+    scales = wire + plan.scales_at + 2 * all;
+    low = wire + code_bytes(low_tiles * plan.tile, plan.low_bits);
+    high = wire + plan.high_at + code_bytes((all - low_tiles) * plan.tile, plan.high_bits);
   }
 };
 
+/// Where it is put together, in shared memory.
+struct Draft {
+  unsigned *keys, *precision, *rotation;
+  Cell* cells;
+  uint8_t *pivots, *zeros, *scales, *low, *high;
+
+  __device__ Draft(const SharedParts& parts, const Target& target, uint8_t* shared) {
+    keys = reinterpret_cast<unsigned*>(shared + parts.keys);
+    cells = reinterpret_cast<Cell*>(shared + parts.cells);
+    precision = reinterpret_cast<unsigned*>(shared + parts.precision);
+    rotation = reinterpret_cast<unsigned*>(shared + parts.rotation);
+    pivots = shared + parts.pivots;
+    zeros = matched(shared + parts.zeros, target.zeros);
+    scales = matched(shared + parts.scales, target.scales);
+    low = matched(shared + parts.low, target.low);
+    high = matched(shared + parts.high, target.high);
+  }
+
+  __device__ void clear(const Plan& plan, int pass_tokens) const {
+    const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    const int words = (kTokens * plan.tiles + 31) / 32 + 1, stride = key_stride(plan);
+    for (int i = thread; i < words; i += threads) precision[i] = 0, rotation[i] = 0;
+    for (int i = thread; i < 2 * plan.tiles + 2; i += threads)
+      reinterpret_cast<unsigned*>(pivots)[i] = 0;
+    for (int i = thread; i < pass_tokens * stride; i += threads) keys[i] = ~0U;
+  }
+};
+
+/// Zero points, scales and maps.
+__device__ void write_tables(const Plan& plan, const Draft& draft, uint8_t* wire) {
+  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  const Target target(plan, wire);
+  boundary::copy_bytes(target.zeros, draft.zeros, 2 * target.tiles, thread, threads);
+  boundary::copy_bytes(target.scales, draft.scales, 2 * target.tiles, thread, threads);
+  const int64_t group = static_cast<int64_t>(blockIdx.x) * plan.tiles;  // of eight tiles
+  const int bits = plan.pivot_bits;
+  for (int i = thread; i * 8 < target.tiles; i += threads) {
+    wire[plan.rotation_at + group + i] =
+        reversed(reinterpret_cast<const uint8_t*>(draft.rotation)[i]);
+    if (plan.row_tokens == 0)
+      wire[plan.precision_at + group + i] =
+          reversed(reinterpret_cast<const uint8_t*>(draft.precision)[i]);
+    uint64_t stream = 0;
+    for (int k = 0; k < 8; ++k) stream = stream << bits | draft.pivots[8 * i + k];
+    const int count = (min(8, target.tiles - 8 * i) * bits + 7) / 8;
+    for (int byte = 0; byte < count; ++byte)
+      wire[plan.pivots_at + (group + i) * bits + byte] =
+          static_cast<uint8_t>(stream >> (8 * (bits - 1 - byte)));
+  }
+}
+
 /// The codes of a token, where tokens have a precision; all warps of the block take part.
-__device__ void find_tokens(const Plan& plan, const Draft& draft, const uint8_t* map,
+__device__ void find_tokens(const Plan& plan, const Target& target, const uint8_t* map,
                             TokenPlace* places) {
-  for (int token = static_cast<int>(threadIdx.x) / 32; token < draft.tokens;
+  for (int token = static_cast<int>(threadIdx.x) / 32; token < target.tokens;
        token += static_cast<int>(blockDim.x) / 32) {
-    const TokenPlace found = find_token(plan, map, draft.first + token);
+    const TokenPlace found = find_token(plan, map, target.first + token);
     if (threadIdx.x % 32 == 0) places[token] = found;
   }
 }
@@ -220,87 +251,121 @@ __device__ int64_t token_offset(const Plan& plan, const TokenPlace& place) {
                       : plan.high_at + code_bytes(place.place * plan.channels, plan.high_bits);
 }
 
-template <class T, int tile>
-__global__ void __launch_bounds__(kMostThreads)
+/// A thread for each tile of the pass: rank, zero point, scale.
+__device__ void settle_tiles(const Plan& plan, const Draft& draft, const TokenPlace* places,
+                             int pass, int pass_tiles) {
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (thread >= pass_tiles) return;
+  const Place place(plan, thread, 1);
+  const int stride = key_stride(plan), bit = pass * plan.tiles + thread;
+  const bool is_low = plan.row_tokens > 0 ? places[pass + place.token].is_low
+                                          : rank_of(draft.keys + place.token * stride, place.tile,
+                                                    stride) < plan.low_per_row;
+  if (is_low && plan.row_tokens == 0) atomicOr(draft.precision + bit / 32, 1U << (bit & 31));
+  Cell& cell = draft.cells[thread];
+  const int bits = is_low ? plan.low_bits : plan.high_bits;
+  const Grid grid(plan, cell.zero, cell.divisor, static_cast<float>((1 << bits) - 1));
+  const Divider divider(grid.scale > 0 ? grid.scale : 1.0F);
+  const bool is_extreme = divider.is_extreme || grid.is_cut;
+  cell = {grid.zero, divider.divisor, divider.inverse,
+          (is_low ? kIsLow : 0U) | (is_extreme ? kIsExtreme : 0U)};
+  draft.zeros[2 * bit] = static_cast<uint8_t>(grid.stored_zero.bits);
+  draft.zeros[2 * bit + 1] = static_cast<uint8_t>(grid.stored_zero.bits >> 8);
+  draft.scales[2 * bit] = static_cast<uint8_t>(grid.stored_scale.bits);
+  draft.scales[2 * bit + 1] = static_cast<uint8_t>(grid.stored_scale.bits >> 8);
+}
+
+/// Codes from shared memory to the message.
+template <int tile>
+__device__ void write_code_parts(const Plan& plan, const Draft& draft, const SharedParts& parts,
+                                 const TokenPlace* places, uint8_t* shared, uint8_t* wire) {
+  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  const Target target(plan, wire);
+  if (plan.row_tokens == 0) {
+    const int low_tiles = target.tokens * plan.low_per_row;
+    boundary::copy_bytes(target.low, draft.low, low_tiles * (tile / 8) * plan.low_bits, thread,
+                         threads);
+    boundary::copy_bytes(target.high, draft.high,
+                         (target.tiles - low_tiles) * (tile / 8) * plan.high_bits, thread, threads);
+    return;
+  }
+  for (int token = thread / 32; token < target.tokens; token += threads / 32) {
+    uint8_t* to = wire + token_offset(plan, places[token]);
+    const int bits = places[token].is_low ? plan.low_bits : plan.high_bits;
+    boundary::copy_bytes(to,
+                         matched(shared + parts.low + token * SharedParts::token_codes(plan), to),
+                         plan.channels / 8 * bits, thread % 32, 32);
+  }
+}
+
+template <class T, int tile, bool is_dense>
+__global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads, is_dense ? 3 : 1)
     encode_kernel(const __grid_constant__ Plan plan, int pass_tokens, const T* x, uint8_t* wire) {
   constexpr int kLanes = Lanes<tile>::kCount, kRuns = Lanes<tile>::kRuns;
   extern __shared__ uint4 memory[];
   __shared__ TokenPlace places[kTokens];
   auto* shared = reinterpret_cast<uint8_t*>(memory);
   const SharedParts parts(plan, pass_tokens);
-  const Draft draft(plan, parts, shared, wire);
+  const Target target(plan, wire);
+  const Draft draft(parts, target, shared);
   const bool ranks_tiles = plan.row_tokens == 0;
-  draft.clear_maps(plan);
-  if (!ranks_tiles) find_tokens(plan, draft, wire + plan.precision_at, places);
+  const Place place(plan, static_cast<int>(threadIdx.x), kLanes);
+  draft.clear(plan, pass_tokens);
+  if (!ranks_tiles) find_tokens(plan, target, wire + plan.precision_at, places);
+  __syncthreads();
 
-  for (int pass = 0; pass < draft.tokens; pass += pass_tokens) {
-    const Place place = place_of<kLanes>(plan, pass_tokens, pass, draft.tokens);
+  for (int pass = 0; pass < target.tokens; pass += pass_tokens) {
+    const int pass_tiles = min(pass_tokens, target.tokens - pass) * plan.tiles;
+    const bool is_real = place.slot < pass_tiles;  // else the thread only takes part in shuffles
+    const int bit = pass * plan.tiles + place.slot;
     boundary::Raw<T> raw[kRuns];
-    const T* from = x + (draft.first + place.token) * plan.channels + place.tile * tile;
+    const T* from = x + target.first * plan.channels + bit * tile;
 #pragma unroll
     for (int run = 0; run < kRuns; ++run)
-      place.is_real ? raw[run].load(from + run_begin<tile>(run, place.lane)) : raw[run].clear();
+      is_real ? raw[run].load(from + run_begin<tile>(run, place.lane)) : raw[run].clear();
     Runs<tile> v;
 #pragma unroll
     for (int run = 0; run < kRuns; ++run) raw[run].get(v[run]);
-    const TileFacts facts = inspect<tile>(plan, v, place.lane);
-    unsigned* keys = draft.keys + place.pass_token * plan.tiles;
-    const int bit = place.token * plan.tiles + place.tile;
-    if (place.is_real && place.lane == 0) keys[place.tile] = key_of(facts.score);
-    __syncthreads();
-    bool is_low = false;
-    if (ranks_tiles) {
-      is_low = rank_of<kLanes>(keys, place, plan.tiles) < plan.low_per_row;
-    } else if (place.is_real) {
-      is_low = places[place.token].is_low;
-    }
-    if (place.is_real && place.lane == 0) {
-      if (ranks_tiles && is_low) atomicOr(draft.precision + bit / 32, 1U << (bit & 31));
-      if (facts.is_rotated) atomicOr(draft.rotation + bit / 32, 1U << (bit & 31));
-      draft.pivots[bit] = static_cast<uint8_t>(facts.pivot);
+    Extremes extremes;
+    if constexpr (sizeof(T) == 2)
+      extremes = own_extremes(raw);
+    else
+      extremes = own_extremes<tile>(v);
+    const TileFacts facts = inspect<tile>(plan, v, place.lane, extremes);
+    if (is_real && place.lane == 0) {
+      draft.keys[place.token * key_stride(plan) + place.tile] = key_of(facts.score);
+      draft.cells[place.slot].zero = facts.least, draft.cells[place.slot].divisor = facts.most;
+      if (facts.is_rotated) {
+        atomicOr(draft.rotation + bit / 32, 1U << (bit & 31));
+        draft.pivots[bit] = static_cast<uint8_t>(facts.pivot);
+      }
     }
     __syncthreads();
-    if (place.is_real) {
+    settle_tiles(plan, draft, places, pass, pass_tiles);
+    __syncthreads();
+    if (is_real) {
+      const Cell cell = draft.cells[place.slot];
+      const bool is_low = cell.flags & kIsLow;
       const int bits = is_low ? plan.low_bits : plan.high_bits;
-      const Grid grid(plan, facts.least, facts.most, static_cast<float>((1 << bits) - 1));
       uint8_t* codes;
       if (ranks_tiles) {
-        const int low_before = count_bits(draft.precision, place.token * plan.tiles, bit);
-        const int unit = is_low ? place.token * plan.low_per_row + low_before
-                                : bit - place.token * plan.low_per_row - low_before;
+        const int token = pass + place.token,
+                  low_before = count_bits(draft.precision, token * plan.tiles, bit);
+        const int unit = is_low ? token * plan.low_per_row + low_before
+                                : bit - token * plan.low_per_row - low_before;
         codes = (is_low ? draft.low : draft.high) + unit * (tile / 8) * bits;
       } else {
-        uint8_t* part = shared + parts.low + place.token * SharedParts::token_codes(plan);
-        codes = matched(part, wire + token_offset(plan, places[place.token])) +
+        const int token = pass + place.token;
+        uint8_t* part = shared + parts.low + token * SharedParts::token_codes(plan);
+        codes = matched(part, wire + token_offset(plan, places[token])) +
                 place.tile * (tile / 8) * bits;
       }
-      write_codes<tile>(v, place.lane, grid, bits, codes);
-      if (place.lane == 0) {
-        draft.zeros[2 * bit] = static_cast<uint8_t>(grid.stored_zero.bits);
-        draft.zeros[2 * bit + 1] = static_cast<uint8_t>(grid.stored_zero.bits >> 8);
-        draft.scales[2 * bit] = static_cast<uint8_t>(grid.stored_scale.bits);
-        draft.scales[2 * bit + 1] = static_cast<uint8_t>(grid.stored_scale.bits >> 8);
-      }
+      write_codes<tile>(v, place.lane, cell, bits, codes);
     }
   }
   __syncthreads();
-  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-  if (ranks_tiles) {
-    const int low_tiles = draft.tokens * plan.low_per_row;
-    boundary::copy_bytes(draft.to_low, draft.low, low_tiles * (tile / 8) * plan.low_bits, thread,
-                         threads);
-    boundary::copy_bytes(draft.to_high, draft.high,
-                         (draft.tiles - low_tiles) * (tile / 8) * plan.high_bits, thread, threads);
-  } else {
-    for (int token = thread / 32; token < draft.tokens; token += threads / 32) {
-      uint8_t* to = wire + token_offset(plan, places[token]);
-      const int bits = places[token].is_low ? plan.low_bits : plan.high_bits;
-      boundary::copy_bytes(to,
-                           matched(shared + parts.low + token * SharedParts::token_codes(plan), to),
-                           plan.channels / 8 * bits, thread % 32, 32);
-    }
-  }
-  draft.write_tables(plan, wire);
+  write_code_parts<tile>(plan, draft, parts, places, shared, wire);
+  write_tables(plan, draft, wire);
 }
 
 // ---- allocation by tokens --------------------------------------------------------------------
@@ -389,7 +454,8 @@ void launch_encode(const Plan& plan, const void* x, boundary::Number type, float
                          wire + plan.precision_at, on);
     const Shape shape(plan, plan.tiles * Lanes<kTile>::kCount);
     const int bytes = SharedParts(plan, shape.pass_tokens).bytes;
-    const auto kernel = encode_kernel<T, kTile>;
+    const auto kernel =
+        shape.is_dense ? encode_kernel<T, kTile, true> : encode_kernel<T, kTile, false>;
     allow_shared(kernel, bytes);
     cuda::launch("tah encode_kernel",
                  {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(bytes), on}, kernel,

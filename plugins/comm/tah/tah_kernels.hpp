@@ -23,6 +23,8 @@ struct Plan {
   int64_t high_at = 0, zeros_at = 0, scales_at = 0, precision_at = 0, rotation_at = 0,
           pivots_at = 0;  // offsets in the message
   double threshold = 0;
+  bool is_threshold_exact = false;  // exact_threshold is a power of two: products are exact
+  float exact_threshold = 0;
   float rotation_scale = 0;  // 1 / sqrt(tile)
   float largest = 0;         // magnitudes above are cut
   bool is_range = false;     // tiles are ranked by range, else by entropy

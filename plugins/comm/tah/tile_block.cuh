@@ -26,26 +26,24 @@ struct Lanes {
   static constexpr int kRuns = kElements / 8;
 };
 
-/// Which tile a thread has in a pass.
-struct Place {
-  int lane;        // in the tile
-  int tile;        // in the token
-  int pass_token;  // in the pass
-  int token;       // in the block
-  bool is_real;    // else the thread only takes part in shuffles and barriers
-};
-
-template <int lanes>
-__device__ Place place_of(const Plan& plan, int pass_tokens, int first_token, int block_tokens) {
-  const int slot = static_cast<int>(threadIdx.x) / lanes;
-  Place place;
-  place.lane = static_cast<int>(threadIdx.x) % lanes;
-  place.pass_token = slot / plan.tiles;
-  place.tile = slot - place.pass_token * plan.tiles;
-  place.token = first_token + place.pass_token;
-  place.is_real = place.pass_token < pass_tokens && place.token < block_tokens;
-  return place;
+/// Quotient of small numbers; exact below 2^20.
+__device__ inline int divide(int number, int by) {
+  return static_cast<int>((static_cast<float>(number) + 0.5F) * __frcp_rn(static_cast<float>(by)));
 }
+
+/// Which tile of a pass a thread has.
+struct Place {
+  int lane;   // in the tile
+  int slot;   // tile in the pass
+  int token;  // in the pass
+  int tile;   // in the token
+
+  __device__ Place(const Plan& plan, int thread, int lanes)
+      : lane(thread & (lanes - 1)), slot(thread / lanes) {
+    token = divide(slot, plan.tiles);
+    tile = slot - token * plan.tiles;
+  }
+};
 
 /// Element of a tile at which a thread's run begins.
 template <int tile>
@@ -102,9 +100,12 @@ __host__ __device__ inline int64_t code_bytes(int64_t elements, int bits) {
   return elements * bits / 8;
 }
 
+/// Scores of a token's tiles, four to a vector.
+__host__ __device__ inline int key_stride(const Plan& plan) { return (plan.tiles + 3) / 4 * 4; }
+
 /// Shared memory of a block: aligned parts, one after the other.
 struct SharedParts {
-  int keys, precision, rotation, pivots, zeros, scales, low, high, bytes;
+  int keys, cells, precision, rotation, pivots, zeros, scales, low, high, bytes;
 
   /// Codes lie in `low` and `high` where tiles are ranked, else in kTokens parts of `token_codes`
   /// bytes from `low` on.
@@ -116,7 +117,8 @@ struct SharedParts {
       at += static_cast<int>((size + 15) / 16 * 16);
       return begin;
     };
-    keys = part(4 * (pass_tokens * plan.tiles));
+    keys = part(4 * (pass_tokens * key_stride(plan)));
+    cells = part(16 * (pass_tokens * plan.tiles));
     precision = part(4 * words);
     rotation = part(4 * words);
     pivots = part(tiles + 8);
@@ -145,16 +147,21 @@ inline int pass_tokens_of(int token_lanes, int threads) {
   return tokens;
 }
 
-/// Blocks of a launch: large ones where there are few, so that all tokens are in flight at once.
+/// Blocks of a launch. Few tokens are all in flight at once, in large blocks; many go through
+/// smaller ones with fewer registers, several to a multiprocessor.
 struct Shape {
+  static constexpr int kDenseThreads = 512;
+
   unsigned blocks, threads;
   int pass_tokens;
+  bool is_dense;
 
   Shape(const Plan& plan, int token_lanes) {
     constexpr int64_t kFewBlocks = 264;  // two for each multiprocessor of an H100
     const int64_t count = (plan.tokens + kTokens - 1) / kTokens;
     blocks = static_cast<unsigned>(count);
-    pass_tokens = pass_tokens_of(token_lanes, count <= kFewBlocks ? kMostThreads : 512);
+    is_dense = count > kFewBlocks && token_lanes <= kDenseThreads;
+    pass_tokens = pass_tokens_of(token_lanes, is_dense ? kDenseThreads : kMostThreads);
     threads = static_cast<unsigned>((pass_tokens * token_lanes + 31) / 32 * 32);
   }
 };

@@ -27,36 +27,81 @@ __device__ float lanes_max(float value) {
       [&](int offset) { value = fmaxf(value, __shfl_xor_sync(kAll, value, offset)); });
   return value;
 }
-template <int lanes>
-__device__ float lanes_min(float value) {
-  join_lanes<lanes>(
-      [&](int offset) { value = fminf(value, __shfl_xor_sync(kAll, value, offset)); });
-  return value;
-}
+/// The two largest magnitudes of a tile, and its least and largest value; NaN is passed over.
+struct Extremes {
+  float first, second, least, most;
 
-/// The two largest magnitudes of a tile; NaN is passed over.
-struct Peaks {
-  float largest = 0, second = 0;
+  __device__ void join(const Extremes& other) {
+    second = fmaxf(fmaxf(second, other.second), fminf(first, other.first));
+    first = fmaxf(first, other.first);
+    least = fminf(least, other.least);
+    most = fmaxf(most, other.most);
+  }
 };
 
 template <int tile>
-__device__ Peaks find_peaks(const Runs<tile>& v) {
-  Peaks peaks;
+__device__ Extremes own_extremes(const Runs<tile>& v) {
+  Extremes e{0, 0, v[0][0], v[0][0]};
 #pragma unroll
   for (const auto& run : v)
 #pragma unroll
     for (const float value : run) {
       const float magnitude = fabsf(value);
-      peaks.second = fmaxf(peaks.second, fminf(peaks.largest, magnitude));
-      peaks.largest = fmaxf(peaks.largest, magnitude);
+      e.second = fmaxf(e.second, fminf(e.first, magnitude));
+      e.first = fmaxf(e.first, magnitude);
+      e.least = fminf(e.least, value);
+      e.most = fmaxf(e.most, value);
     }
-  join_lanes<Lanes<tile>::kCount>([&](int offset) {
-    const float largest = __shfl_xor_sync(kAll, peaks.largest, offset),
-                second = __shfl_xor_sync(kAll, peaks.second, offset);
-    peaks.second = fmaxf(fmaxf(peaks.second, second), fminf(peaks.largest, largest));
-    peaks.largest = fmaxf(peaks.largest, largest);
+  return e;
+}
+
+template <class T>
+struct PairOf;
+template <>
+struct PairOf<__nv_bfloat16> {
+  using Type = __nv_bfloat162;
+};
+template <>
+struct PairOf<__half> {
+  using Type = __half2;
+};
+
+/// The same of 16-bit numbers, two at a time.
+template <class T, int runs>
+__device__ Extremes own_extremes(const boundary::Raw<T> (&raw)[runs]) {
+  using Pair = typename PairOf<T>::Type;
+  const auto pair = [&](int i) {
+    const uint4& words = raw[i / 4].at;
+    const unsigned word = i % 4 == 0   ? words.x
+                          : i % 4 == 1 ? words.y
+                          : i % 4 == 2 ? words.z
+                                       : words.w;
+    return *reinterpret_cast<const Pair*>(&word);
+  };
+  const unsigned nothing = 0;
+  Pair first = __habs2(pair(0)), second = *reinterpret_cast<const Pair*>(&nothing), least = pair(0),
+       most = least;
+#pragma unroll
+  for (int i = 1; i < 4 * runs; ++i) {
+    const Pair value = pair(i), magnitude = __habs2(value);
+    second = __hmax2(second, __hmin2(first, magnitude));
+    first = __hmax2(first, magnitude);
+    least = __hmin2(least, value);
+    most = __hmax2(most, value);
+  }
+  Extremes e{boundary::widen(first.x), boundary::widen(second.x), boundary::widen(least.x),
+             boundary::widen(most.x)};
+  e.join({boundary::widen(first.y), boundary::widen(second.y), boundary::widen(least.y),
+          boundary::widen(most.y)});
+  return e;
+}
+
+template <int lanes>
+__device__ void join_extremes(Extremes& e) {
+  join_lanes<lanes>([&](int offset) {
+    e.join({__shfl_xor_sync(kAll, e.first, offset), __shfl_xor_sync(kAll, e.second, offset),
+            __shfl_xor_sync(kAll, e.least, offset), __shfl_xor_sync(kAll, e.most, offset)});
   });
-  return peaks;
 }
 
 /// First element of a magnitude.
@@ -117,12 +162,13 @@ __device__ void hadamard(Runs<tile>& v, int lane, float scale) {
         value = is_upper ? other - value : other + value;
       }
   });
-  if constexpr (Lanes<tile>::kRuns == 2)
+  if constexpr (Lanes<tile>::kRuns == 2) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const float a = v[0][i], b = v[1][i];
       v[0][i] = a + b, v[1][i] = a - b;
     }
+  }
 #pragma unroll
   for (auto& run : v)
 #pragma unroll
@@ -180,6 +226,7 @@ __device__ inline float stored_value(const uint8_t* from, bool is_half) {
 struct Grid {
   Stored stored_zero, stored_scale;
   float zero, scale;
+  bool is_cut;  // one of them is beyond what is stored, or NaN: codes need clipping
 
   __device__ Grid(const Plan& plan, float least, float most, float levels) {
     if (plan.fits_stored) {
@@ -194,6 +241,8 @@ struct Grid {
       stored_zero = stored(zero, 0, plan.is_half);
       stored_scale = stored(scale, 0, plan.is_half);
     }
+    const float limit = plan.is_half ? 65000.0F : 3e38F;
+    is_cut = !(fabsf(zero) < limit && scale < limit);
   }
 };
 
