@@ -1,6 +1,6 @@
 // Times of the compressors on one GPU, beside a device copy and TAH-Quant step by step:
 //
-//   comm_benchmark > table
+//   comm_benchmark [BATCH [DTYPE [COMPRESSOR]]] > table
 //
 // us: a call in a CUDA graph over rotating buffers that together exceed the second-level cache.
 // eager: a call from the host on one buffer. GB/s: bytes of the tensor and of the message. copy:
@@ -114,7 +114,12 @@ void measure(const Subject& subject, at::IntArrayRef shape, at::ScalarType dtype
   print("decode", subject, bytes, decode_us, decode_eager, rate, is_tah ? step.decode : 0);
 }
 
-void measure_all(at::Device device) {
+/// Whether an argument names this value, or is not given.
+bool is_wanted(const std::vector<std::string>& arguments, size_t at, const std::string& value) {
+  return arguments.size() <= at || arguments[at] == value;
+}
+
+void measure_all(at::Device device, const std::vector<std::string>& arguments) {
   cudaDeviceProp properties;
   if (cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess)
     std::printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
@@ -122,13 +127,17 @@ void measure_all(at::Device device) {
   std::printf("device copy: %.0f GB/s\n", rate * 1e-3);
   for (const int64_t batch : {1, 10, 40})
     for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+      const std::string type = dtype == at::kFloat ? "f32" : "bf16";
+      if (!is_wanted(arguments, 0, std::to_string(batch)) || !is_wanted(arguments, 1, type))
+        continue;
       const std::vector<int64_t> shape = {batch, 1024, 1600};
       const Step step = stepwise(at::randn(shape, at::device(device)).to(dtype));
       std::printf("\n[%ld, 1024, 1600] %s; TAH step by step: encode %.0f us, decode %.0f us\n",
-                  batch, dtype == at::kFloat ? "f32" : "bf16", step.encode, step.decode);
+                  batch, type.c_str(), step.encode, step.decode);
       std::printf("%-6s %-13s %-28s %9s %9s %7s %6s %9s\n", "", "compressor", "options", "us",
                   "eager", "GB/s", "copy", "stepwise");
-      for (const Subject& subject : kSubjects) measure(subject, shape, dtype, device, rate, step);
+      for (const Subject& subject : kSubjects)
+        if (is_wanted(arguments, 2, subject.id)) measure(subject, shape, dtype, device, rate, step);
     }
   std::printf("\ndevice copy, again: %.0f GB/s\n", copy_rate(device) * 1e-3);
 }
@@ -136,9 +145,9 @@ void measure_all(at::Device device) {
 }  // namespace
 }  // namespace qtk
 
-int main() {
+int main(int count, char** arguments) {
   try {
-    qtk::measure_all(qtk::open_device("cuda"));
+    qtk::measure_all(qtk::open_device("cuda"), {arguments + 1, arguments + count});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "comm_benchmark: %s\n", error.what());
     return 1;

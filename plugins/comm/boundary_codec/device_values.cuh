@@ -100,21 +100,26 @@ __device__ inline void store(float* to, const Octet& v) {
   reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
 }
 template <class T>
-__device__ void store_narrow(T* to, Octet& v) {
-  float largest = 0;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) largest = fmaxf(largest, fabsf(v[i]));
-  if (largest > Largest<T>::kValue) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[i] = cut_to<T>(v[i]);
-  }
+__device__ void store_narrow(T* to, const Octet& v) {
   T narrow[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) cast(v[i], narrow[i]);
   *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(narrow);
 }
-__device__ inline void store(__nv_bfloat16* to, Octet& v) { store_narrow(to, v); }
-__device__ inline void store(__half* to, Octet& v) { store_narrow(to, v); }
+__device__ inline void store(__nv_bfloat16* to, const Octet& v) { store_narrow(to, v); }
+__device__ inline void store(__half* to, const Octet& v) { store_narrow(to, v); }
+
+/// Finite values stay finite; `may_exceed` if one could be beyond T.
+template <class T>
+__device__ void store_cut(T* to, Octet& v, bool may_exceed = true) {
+  if constexpr (sizeof(T) == 2) {
+    if (may_exceed) {
+#pragma unroll
+      for (float& value : v) value = cut_to<T>(value);
+    }
+  }
+  store(to, v);
+}
 
 // ---- codes -----------------------------------------------------------------------------------
 
@@ -122,27 +127,27 @@ __device__ inline void store(__half* to, Octet& v) { store_narrow(to, v); }
 constexpr float kShift = 12582912.0F;
 constexpr unsigned kShiftBits = 0x4B400000U;
 
-/// Eight codes of 1 to 8 bits, most significant bit first: round(u) + offset for each u.
+/// Eight codes of 1 to 8 bits, most significant bit first: round(u) + offset for each u. Up to four
+/// bits fit in one word, more take two.
 struct Packer {
-  unsigned factor, correction;
+  unsigned factor, of_four, of_eight;  // what the exponents of four and of eight numbers add up to
   int bits;
 
   __device__ explicit Packer(int bits, unsigned offset = 0) : factor(1U << bits), bits(bits) {
-    correction = (kShiftBits - offset) * (1 + factor * (1 + factor * (1 + factor)));
+    of_four = (kShiftBits - offset) * (1 + factor) * (1 + factor * factor);
+    of_eight = of_four * (1 + (1U << (4 * bits & 31)));
   }
-  __device__ unsigned four(float a, float b, float c, float d) const {
-    const unsigned stream =
-        ((__float_as_uint(a + kShift) * factor + __float_as_uint(b + kShift)) * factor +
-         __float_as_uint(c + kShift)) *
-            factor +
-        __float_as_uint(d + kShift);
-    return stream - correction;
+  __device__ unsigned four(const float* u, unsigned stream) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) stream = stream * factor + __float_as_uint(u[i] + kShift);
+    return stream;
   }
+  /// For up to four bits: the codes in the low 8 * bits bits.
+  __device__ unsigned word(const Octet& u) const { return four(u + 4, four(u, 0)) - of_eight; }
   /// The codes in the low 8 * bits bits.
   __device__ uint64_t pack(const Octet& u) const {
-    if (bits <= 4) return four(u[0], u[1], u[2], u[3]) << (4 * bits) | four(u[4], u[5], u[6], u[7]);
-    return static_cast<uint64_t>(four(u[0], u[1], u[2], u[3])) << (4 * bits) |
-           four(u[4], u[5], u[6], u[7]);
+    if (bits <= 4) return word(u);
+    return static_cast<uint64_t>(four(u, 0) - of_four) << (4 * bits) | (four(u + 4, 0) - of_four);
   }
 };
 
@@ -243,5 +248,20 @@ __device__ inline void copy_bytes(uint8_t* to, const uint8_t* from, int count, i
   for (int i = lane; i < head; i += lanes) to[i] = from[i];
   for (int i = tail + lane; i < count; i += lanes) to[i] = from[i];
 }
+
+/// The same into shared memory, without waiting: wait_for_loads() does, then a barrier.
+__device__ inline void start_loading(uint8_t* shared, const uint8_t* from, int count, int lane,
+                                     int lanes) {
+  const int head = min(count, static_cast<int>(-reinterpret_cast<uintptr_t>(shared) & 15));
+  const int vectors = (count - head) / 16, tail = head + 16 * vectors;
+  for (int i = lane; i < vectors; i += lanes) {
+    const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared + head + 16 * i));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from + head + 16 * i)
+                 : "memory");
+  }
+  for (int i = lane; i < head; i += lanes) shared[i] = from[i];
+  for (int i = tail + lane; i < count; i += lanes) shared[i] = from[i];
+}
+__device__ inline void wait_for_loads() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 }  // namespace qtk::boundary

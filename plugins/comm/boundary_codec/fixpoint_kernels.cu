@@ -5,6 +5,8 @@
 
 #include <qtk/cuda/launch.hpp>
 
+#include <cooperative_groups.h>
+
 namespace qtk::boundary {
 namespace {
 
@@ -68,10 +70,11 @@ __global__ void __launch_bounds__(kThreads)
   Divider by[8];
   bool is_extreme = false;
   if (form.is_per_channel && at.rows > 0) {
+    Octet scale;
+    read_scales(scales, form.scale_type, at.group * form.channels + at.channel, scale);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      by[i] = Coder::divider(
-          read_scale(scales, form.scale_type, at.group * form.channels + at.channel + i));
+      by[i] = coder.divider(scale[i]);
       is_extreme = is_extreme || by[i].is_extreme;
     }
   }
@@ -81,7 +84,7 @@ __global__ void __launch_bounds__(kThreads)
     const int valid = at.valid_in(k);
     if (valid == 0) break;
     if (!form.is_per_channel && k < at.rows) {
-      const Divider one = Coder::divider(
+      const Divider one = coder.divider(
           read_scale(scales, form.scale_type, shared_scale(form, at.token + k * rows_apart)));
 #pragma unroll
       for (auto& each : by) each = one;
@@ -113,14 +116,17 @@ __global__ void __launch_bounds__(kThreads)
     copy_bytes(matched(mine[k], from), from, valid * form.width, at.lane, 32);
   }
   __syncwarp();
-  const float half = static_cast<float>(1 << (form.bits - 1)), inverse = 1 / half;
+  const Coder coder(form.bits);
+  const float half = coder.half, inverse = coder.inverse;
   const int64_t rows_apart = at.step / (form.channels / 8);
   Octet scale = {};
-  if (form.is_per_channel && at.rows > 0) {
+  if (form.is_per_channel && at.rows > 0)
+    read_scales(scales, form.scale_type, at.group * form.channels + at.channel, scale);
+  // No value is above its scale.
+  const auto exceeds = [](float each) { return !(each <= Largest<T>::kValue); };
+  bool is_wide = false;
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
-      scale[i] = read_scale(scales, form.scale_type, at.group * form.channels + at.channel + i);
-  }
+  for (const float each : scale) is_wide = is_wide || exceeds(each);
 #pragma unroll
   for (int k = 0; k < kRows; ++k) {
     if (k >= at.rows) break;
@@ -129,6 +135,7 @@ __global__ void __launch_bounds__(kThreads)
           read_scale(scales, form.scale_type, shared_scale(form, at.token + k * rows_apart));
 #pragma unroll
       for (float& each : scale) each = one;
+      is_wide = exceeds(one);
     }
     const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
     Octet v;
@@ -136,7 +143,8 @@ __global__ void __launch_bounds__(kThreads)
                  v);
 #pragma unroll
     for (int i = 0; i < 8; ++i) v[i] = __fmul_rn((v[i] - half) * inverse, scale[i]);
-    store(x + (at.first + k * at.step) * 8, v);
+    T* to = x + (at.first + k * at.step) * 8;
+    store_cut(to, v, is_wide);
   }
 }
 
@@ -160,8 +168,8 @@ __global__ void any_code_kernel(const __grid_constant__ CodeForm form, const T* 
   for (int i = 0; i < count; ++i) {
     const int64_t element = eight * 8 + i;
     const Divider by =
-        Coder::divider(read_scale(scales, form.scale_type, scale_index(form, element)));
-    const float u = coder.cut(by.any(widen(x[element])));
+        coder.divider(read_scale(scales, form.scale_type, scale_index(form, element)));
+    const float u = coder.code(widen(x[element]), by);
     const auto code = __float2int_rn(u) + static_cast<int>(coder.half);
     stream = stream << form.width | static_cast<unsigned>(code);
   }
@@ -197,31 +205,40 @@ __global__ void any_value_kernel(const __grid_constant__ CodeForm form, const ui
 
 // ---- scales and codes in one launch ------------------------------------------------------------
 
-constexpr int kColumnThreads = 512;
+constexpr int kClusterBlocks = 8;
+constexpr int kSliceEights = 8;                       // 64 channels: at least 128 bytes of a token
+constexpr int kSliceLanes = kThreads / kSliceEights;  // tokens that a block has at once
+constexpr int kFewSliceRows = 1024 / (kClusterBlocks * kSliceLanes);
+constexpr int kManySliceRows = 2 * kFewSliceRows;
 
-template <class T>
-constexpr int kSectorEights = sizeof(T) == 4 ? 1 : 2;  // 32 bytes of a token
-
-/// A block has 32 bytes of every token of a group, and so all that share their scales.
+/// A cluster of blocks has the channels of a slice in all tokens of a group, and so all that share
+/// their scales; a block has an eighth of the tokens. `rows`: tokens of a thread.
 template <class Statistic, class T, int rows>
-__global__ void __launch_bounds__(kColumnThreads)
-    column_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
-                  uint8_t* codes) {
+__global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThreads)
+    cluster_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
+                   uint8_t* codes) {
   using Sum = typename Statistic::Type;
-  constexpr int kEights = kSectorEights<T>, kColumns = 8 * kEights, kWarps = kColumnThreads / 32,
-                kRowsApart = kColumnThreads / kEights;
-  __shared__ Sum sums[kWarps][kColumns];
-  __shared__ float shared_scales[kColumns];
+  constexpr int kChannels = 8 * kSliceEights, kWarps = kThreads / 32;
+  constexpr int kRowBytes = 8 * kSliceEights + 16;  // codes of a token, wherever they begin
+  __shared__ Sum sums[kWarps][kChannels];
+  __shared__ Sum block_sums[kChannels];
+  __shared__ float slice_scales[kChannels];
+  __shared__ __align__(16) uint8_t drafts[kThreads / kSliceEights][kRowBytes];
+  const auto cluster = cooperative_groups::this_cluster();
   const auto thread = static_cast<int>(threadIdx.x);
-  const int eight = thread % kEights, first_row = thread / kEights;
-  const int channel = static_cast<int>(blockIdx.x) * kColumns;
-  const int64_t first_token = blockIdx.y * form.tokens_per_scale;
+  const int eight = thread % kSliceEights, lane = thread / kSliceEights;
+  const int columns = form.channels / 8,
+            first_eight = static_cast<int>(blockIdx.x) / kClusterBlocks * kSliceEights;
+  const int64_t part = (form.tokens_per_scale + kClusterBlocks - 1) / kClusterBlocks;
+  const int64_t begin = cluster.block_rank() * part, end = min(begin + part, form.tokens_per_scale),
+                first_token = blockIdx.y * form.tokens_per_scale;
+  const bool has_channels = first_eight + eight < columns;
   Raw<T> raw[rows];
 #pragma unroll
   for (int k = 0; k < rows; ++k) {
-    const int64_t row = first_row + k * kRowsApart;
-    if (row < form.tokens_per_scale)
-      raw[k].load(x + (first_token + row) * form.channels + channel + 8 * eight);
+    const int64_t row = begin + lane + k * kSliceLanes;
+    if (has_channels && row < end)
+      raw[k].load(x + ((first_token + row) * columns + first_eight + eight) * 8);
     else
       raw[k].clear();
   }
@@ -235,57 +252,129 @@ __global__ void __launch_bounds__(kColumnThreads)
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const Sum joined = join_lanes<Statistic>(sum[i], kEights);
-    if (thread % 32 < kEights) sums[thread / 32][eight * 8 + i] = joined;
+    const Sum joined = join_lanes<Statistic>(sum[i], kSliceEights);
+    if (thread % 32 < kSliceEights) sums[thread / 32][eight * 8 + i] = joined;
   }
   __syncthreads();
-  if (thread < kColumns) {
+  if (thread < kChannels) {
     Sum total = sums[0][thread];
 #pragma unroll
     for (int warp = 1; warp < kWarps; ++warp) Statistic::join(total, sums[warp][thread]);
-    shared_scales[thread] =
-        write_scale(scales, form.scale_type,
-                    static_cast<int64_t>(blockIdx.y) * form.channels + channel + thread,
-                    Statistic::scale(total, form.tokens_per_scale));
+    block_sums[thread] = total;
   }
-  __syncthreads();
+  cluster.sync();
+  if (thread < kChannels) {
+    Sum total = *cluster.map_shared_rank(&block_sums[thread], 0);
+#pragma unroll
+    for (int block = 1; block < kClusterBlocks; ++block)
+      Statistic::join(total, *cluster.map_shared_rank(&block_sums[thread], block));
+    const float scale = Statistic::scale(total, form.tokens_per_scale);
+    const int channel = first_eight * 8 + thread;
+    slice_scales[thread] = stored_scale(form.scale_type, scale);
+    if (cluster.block_rank() == 0 && channel < form.channels)
+      write_scale(scales, form.scale_type,
+                  static_cast<int64_t>(blockIdx.y) * form.channels + channel, scale);
+  }
+  cluster.sync();  // nobody leaves while its sums are read
   const Coder coder(form.bits);
   const Packer packer = coder.packer(form.width);
   Divider by[8];
   bool is_extreme = false;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    by[i] = Coder::divider(shared_scales[eight * 8 + i]);
+    by[i] = coder.divider(slice_scales[eight * 8 + i]);
     is_extreme = is_extreme || by[i].is_extreme;
   }
+  const int valid = min(kSliceEights, columns - first_eight);
 #pragma unroll
   for (int k = 0; k < rows; ++k) {
-    const int64_t row = first_row + k * kRowsApart;
-    if (row >= form.tokens_per_scale) break;
-    Octet v;
-    raw[k].get(v);
-    coder.code(v, by, is_extreme);
-    const int64_t at = ((first_token + row) * form.channels + channel) / 8 + eight;
-    put_bytes(codes + at * form.width, packer.pack(v), form.width);
+    const int64_t row = begin + lane + k * kSliceLanes;
+    uint8_t* to = codes + ((first_token + row) * columns + first_eight) * form.width;
+    uint8_t* draft = matched(drafts[lane], to);
+    if (row < end) {
+      Octet v;
+      raw[k].get(v);
+      coder.code(v, by, is_extreme);
+      put_bytes(draft + eight * form.width, packer.pack(v), form.width);
+    }
+    __syncwarp();
+    if (row < end) copy_bytes(to, draft, valid * form.width, eight, kSliceEights);
+    __syncwarp();
   }
 }
 
 template <class Statistic, class T>
-bool launch_columns(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
+bool launch_cluster(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
                     cudaStream_t stream) {
-  constexpr int kColumns = 8 * kSectorEights<T>;
-  constexpr int64_t kRowsApart = kColumnThreads / kSectorEights<T>;
-  constexpr int kFew = static_cast<int>(1024 / kRowsApart), kMany = 2 * kFew;
-  if (!form.is_per_channel || form.channels % kColumns != 0 ||
-      form.tokens_per_scale > kMany * kRowsApart)
+  constexpr int64_t kAtOnce = int64_t{kClusterBlocks} * kSliceLanes;
+  if (!form.is_per_channel || form.channels % 8 != 0 ||
+      form.tokens_per_scale > kManySliceRows * kAtOnce)
     return false;
-  const dim3 blocks(static_cast<unsigned>(form.channels / kColumns),
+  const dim3 blocks(blocks_for(form.channels, 8 * kSliceEights) * kClusterBlocks,
                     static_cast<unsigned>(form.tokens / form.tokens_per_scale));
-  const auto kernel = form.tokens_per_scale <= kFew * kRowsApart
-                          ? column_kernel<Statistic, T, kFew>
-                          : column_kernel<Statistic, T, kMany>;
-  cuda::launch("fixpoint column_kernel", {blocks, dim3(kColumnThreads), 0, stream}, kernel, form, x,
+  const auto kernel = form.tokens_per_scale <= kFewSliceRows * kAtOnce
+                          ? cluster_kernel<Statistic, T, kFewSliceRows>
+                          : cluster_kernel<Statistic, T, kManySliceRows>;
+  cuda::launch("fixpoint cluster_kernel", {blocks, dim3(kThreads), 0, stream}, kernel, form, x,
                scales, codes);
+  return true;
+}
+
+constexpr int kHeldEights = 8;  // of a thread
+
+/// A warp has a token, whose channels share a scale, in its registers.
+template <class Statistic, class T>
+__global__ void __launch_bounds__(kThreads)
+    token_code_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
+                      uint8_t* codes) {
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
+  const int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32, columns = form.channels / 8;
+  if (token >= form.tokens) return;
+  Raw<T> raw[kHeldEights];
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    const int eight = lane + 32 * k;
+    eight < columns ? raw[k].load(x + (token * columns + eight) * 8) : raw[k].clear();
+  }
+  typename Statistic::Type sum = {};
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    Octet v;
+    raw[k].get(v);
+#pragma unroll
+    for (const float value : v) Statistic::add(sum, value);
+  }
+  const float scale = Statistic::scale(join_lanes<Statistic>(sum), form.channels);
+  if (lane == 0) write_scale(scales, form.scale_type, token, scale);
+  const Coder coder(form.bits);
+  const Packer packer = coder.packer(form.width);
+  const Divider by = coder.divider(stored_scale(form.scale_type, scale));
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    const int valid = min(32, columns - 32 * k);
+    if (valid <= 0) break;
+    Octet v;
+    raw[k].get(v);
+    coder.code(v, by);
+    uint8_t* to = codes + (token * columns + 32 * k) * form.width;
+    uint8_t* draft = matched(shared[threadIdx.x / 32], to);
+    put_bytes(draft + lane * form.width, packer.pack(v), form.width);
+    __syncwarp();
+    copy_bytes(to, draft, valid * form.width, lane, 32);
+    __syncwarp();
+  }
+}
+
+template <class Statistic, class T>
+bool launch_tokens(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
+                   cudaStream_t stream) {
+  if (form.is_per_channel || form.tokens_per_scale != 1 || form.channels % 8 != 0 ||
+      form.channels > 256 * kHeldEights)
+    return false;
+  cuda::launch("fixpoint token_code_kernel",
+               {dim3(blocks_for(form.tokens, kThreads / 32)), dim3(kThreads), 0, stream},
+               token_code_kernel<Statistic, T>, form, x, scales, codes);
   return true;
 }
 
@@ -324,7 +413,7 @@ __global__ void cast_kernel(const From* from, To* to, int64_t count) {
     Octet v;
     raw.load(from + at);
     raw.get(v);
-    store(to + at, v);
+    store_cut(to + at, v);
   } else {
     for (int64_t i = at; i < count; ++i) to[i] = saturated_cast<To>(widen(from[i]));
   }
@@ -372,9 +461,11 @@ void launch_scales_and_codes(const CodeForm& form, const void* x, Number type, v
   bool is_done = false;
   with_type(type, [&](auto number) {
     with_statistic(form, [&](auto statistic) {
-      is_done =
-          launch_columns<decltype(statistic)>(form, static_cast<const decltype(number)*>(x), scales,
-                                              codes, static_cast<cudaStream_t>(stream));
+      using Statistic = decltype(statistic);
+      const auto* values = static_cast<const decltype(number)*>(x);
+      const auto on = static_cast<cudaStream_t>(stream);
+      is_done = launch_cluster<Statistic>(form, values, scales, codes, on) ||
+                launch_tokens<Statistic>(form, values, scales, codes, on);
     });
   });
   if (is_done) return;

@@ -22,20 +22,33 @@ __device__ inline float read_scale(const uint8_t* scales, Number type, int64_t i
                                : __uint_as_float(bits << 16);
 }
 
-/// Writes a scale, saturated. @returns what was written
-__device__ inline float write_scale(uint8_t* scales, Number type, int64_t index, float value) {
+/// Eight neighbouring scales.
+__device__ inline void read_scales(const uint8_t* scales, Number type, int64_t index,
+                                   Octet& result) {
+  const uint8_t* at = scales + index * scale_bytes(type);
+  if (type == Number::kFloat && (reinterpret_cast<uintptr_t>(at) & 3) == 0) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) result[i] = reinterpret_cast<const float*>(at)[i];
+  } else {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) result[i] = read_scale(scales, type, index + i);
+  }
+}
+
+/// A scale as it is on the wire: saturated.
+__device__ inline float stored_scale(Number type, float value) {
+  if (type == Number::kHalf) return __half2float(saturated_cast<__half>(value));
+  if (type == Number::kBfloat16) return __bfloat162float(saturated_cast<__nv_bfloat16>(value));
+  return value;
+}
+
+__device__ inline void write_scale(uint8_t* scales, Number type, int64_t index, float value) {
   uint8_t* at = scales + index * scale_bytes(type);
   unsigned bits = __float_as_uint(value);
-  if (type == Number::kHalf) {
-    const __half half = saturated_cast<__half>(value);
-    bits = __half_as_ushort(half), value = __half2float(half);
-  } else if (type == Number::kBfloat16) {
-    const __nv_bfloat16 bfloat = saturated_cast<__nv_bfloat16>(value);
-    bits = __bfloat16_as_ushort(bfloat), value = __bfloat162float(bfloat);
-  }
+  if (type == Number::kHalf) bits = __half_as_ushort(saturated_cast<__half>(value));
+  if (type == Number::kBfloat16) bits = __bfloat16_as_ushort(saturated_cast<__nv_bfloat16>(value));
   for (int byte = 0; byte < scale_bytes(type); ++byte)
     at[byte] = static_cast<uint8_t>(bits >> (8 * byte));
-  return value;
 }
 
 /// The largest magnitude. As unsigned numbers, magnitudes have the order of their values, with
@@ -76,22 +89,41 @@ __device__ typename Statistic::Type join_lanes(typename Statistic::Type sum, int
 
 /// u of eight values: x / s * H, cut to what codes hold.
 struct Coder {
-  float half;
+  float half, inverse;  // powers of two
 
-  __device__ explicit Coder(int bits) : half(static_cast<float>(1 << (bits - 1))) {}
+  __device__ explicit Coder(int bits)
+      : half(static_cast<float>(1 << (bits - 1))), inverse(1 / half) {}
 
-  /// Scale 0: x is 0, or below all scales.
-  __device__ static Divider divider(float scale) { return Divider(scale > 0 ? scale : 1.0F); }
-  __device__ float cut(float quotient) const {
-    return fminf(fmaxf(-half, __fmul_rn(quotient, half)), half - 1);
+  /// By s / H, so that the quotient needs no factor, unless that is extreme. Scale 0: x is 0, or
+  /// below all scales.
+  __device__ Divider divider(float scale) const {
+    const float positive = scale > 0 ? scale : 1.0F;
+    Divider by(positive * inverse);
+    if (!by.is_extreme) return by;
+    by = Divider(positive);
+    by.is_extreme = true;
+    return by;
+  }
+  __device__ float cut(float u) const { return fminf(fmaxf(-half, u), half - 1); }
+  __device__ float code(float value, const Divider& by) const {
+    return cut(by.is_extreme ? __fmul_rn(by.any(value), half) : by.moderate(value));
   }
   __device__ void code(Octet& v, const Divider (&by)[8], bool is_extreme) const {
     if (is_extreme) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) v[i] = cut(by[i].any(v[i]));
+      for (int i = 0; i < 8; ++i) v[i] = code(v[i], by[i]);
     } else {
 #pragma unroll
       for (int i = 0; i < 8; ++i) v[i] = cut(by[i].moderate(v[i]));
+    }
+  }
+  __device__ void code(Octet& v, const Divider& by) const {
+    if (by.is_extreme) {
+#pragma unroll
+      for (float& value : v) value = code(value, by);
+    } else {
+#pragma unroll
+      for (float& value : v) value = cut(by.moderate(value));
     }
   }
   __device__ Packer packer(int width) const { return Packer(width, static_cast<unsigned>(half)); }

@@ -27,10 +27,11 @@ struct Part {
     scales = matched(shared + parts.scales, from_scales);
     const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
     if (plan.row_tokens == 0) load_codes(plan, parts, shared, wire);
-    boundary::copy_bytes(zeros, from_zeros, 2 * tiles, thread, threads);
-    boundary::copy_bytes(scales, from_scales, 2 * tiles, thread, threads);
+    boundary::start_loading(zeros, from_zeros, 2 * tiles, thread, threads);
+    boundary::start_loading(scales, from_scales, 2 * tiles, thread, threads);
     const int64_t group = first / kTokens * plan.tiles;  // of eight tiles
-    for (int i = thread; i * 8 < tiles; i += threads) {
+    // From the last thread on: the first ones have more to load.
+    for (int i = threads - 1 - thread; i * 8 < tiles; i += threads) {
       shared[parts.rotation + i] = reversed(wire[plan.rotation_at + group + i]);
       if (plan.row_tokens == 0)
         shared[parts.precision + i] = reversed(wire[plan.precision_at + group + i]);
@@ -48,10 +49,10 @@ struct Part {
                       wire + plan.high_at + code_bytes(high_before * plan.tile, plan.high_bits);
     low = matched(shared + parts.low, from_low);
     high = matched(shared + parts.high, from_high);
-    boundary::copy_bytes(low, from_low, low_tiles * (plan.tile / 8) * plan.low_bits, thread,
-                         threads);
-    boundary::copy_bytes(high, from_high, (tiles - low_tiles) * (plan.tile / 8) * plan.high_bits,
-                         thread, threads);
+    boundary::start_loading(high, from_high, (tiles - low_tiles) * (plan.tile / 8) * plan.high_bits,
+                            thread, threads);
+    boundary::start_loading(low, from_low, low_tiles * (plan.tile / 8) * plan.low_bits, thread,
+                            threads);
   }
 };
 
@@ -96,9 +97,9 @@ template <int tile>
 __device__ Codes tile_codes(const Plan& plan, const Part& part, const Place& place, int token) {
   const int first = token * plan.tiles, bit = first + place.tile;
   const bool is_low = part.precision[bit / 32] >> (bit & 31) & 1;
-  const int low_before = count_bits(part.precision, first, bit);
+  const int before = low_before(plan, part.precision, first, bit);
   const int quota = is_low ? plan.low_per_row : plan.tiles - plan.low_per_row;
-  const int in_token = is_low ? low_before : place.tile - low_before;
+  const int in_token = is_low ? before : place.tile - before;
   const bool is_damaged = in_token >= quota;
   const int unit = token * quota + (is_damaged ? 0 : in_token);
   const int bits = is_low ? plan.low_bits : plan.high_bits;
@@ -121,18 +122,17 @@ __device__ void read_values(const Codes& codes, int lane, float zero, float scal
 }
 
 template <int tile>
-__device__ void rotate_back(const Plan& plan, Runs<tile>& v, int lane, bool is_rotated, int pivot) {
-  Runs<tile> turned;
-#pragma unroll
-  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-#pragma unroll
-    for (int i = 0; i < 8; ++i) turned[run][i] = v[run][i];
-  hadamard<tile>(turned, lane, plan.rotation_scale);
-  swap_with_first<tile>(turned, lane, pivot);
-#pragma unroll
-  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[run][i] = is_rotated ? turned[run][i] : v[run][i];
+__device__ void rotate_back(const Plan& plan, Runs<tile>& v, int lane, int pivot, unsigned mask) {
+  hadamard<tile>(v, lane, plan.rotation_scale, mask);
+  swap_with_first<tile>(v, lane, pivot, mask);
+}
+
+/// Whether a value of the tile may be beyond the type of the tensor.
+template <class T, int tile>
+__device__ bool may_exceed(float zero, float scale, int bits, bool is_rotated) {
+  const float bound = (fabsf(zero) + fabsf(scale) * static_cast<float>(1 << bits)) *
+                      (is_rotated ? static_cast<float>(tile) : 1.0F);
+  return !(bound <= boundary::Largest<T>::kValue);
 }
 
 template <class T, int tile, bool is_dense>
@@ -147,13 +147,14 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
   const bool ranks_tiles = plan.row_tokens == 0;
   const Place place(plan, static_cast<int>(threadIdx.x), kLanes);
   if (!ranks_tiles) load_tokens(plan, part, parts, shared, wire, places);
+  boundary::wait_for_loads();
   __syncthreads();
 
   for (int pass = 0; pass < part.tokens; pass += pass_tokens) {
     const bool is_real = place.slot < min(pass_tokens, part.tokens - pass) * plan.tiles;
     const int index = pass * plan.tiles + place.slot, token = pass + place.token;
     Runs<tile> v = {};
-    bool is_rotated = false;
+    bool is_rotated = false, is_wide = false;
     int pivot = 0;
     if (is_real) {
       Codes codes;
@@ -167,19 +168,23 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
                  bits, found.is_damaged};
       }
       const float zero =
-          codes.is_damaged ? NAN : stored_value(part.zeros + 2 * index, plan.is_half);
-      read_values<tile>(codes, place.lane, zero,
-                        stored_value(part.scales + 2 * index, plan.is_half), v);
+                      codes.is_damaged ? NAN : stored_value(part.zeros + 2 * index, plan.is_half),
+                  scale = stored_value(part.scales + 2 * index, plan.is_half);
+      read_values<tile>(codes, place.lane, zero, scale, v);
       is_rotated = part.rotation[index / 8] >> (index & 7) & 1;
+      is_wide = may_exceed<T, tile>(zero, scale, codes.bits, is_rotated);
       if (is_rotated)
         pivot = read_pivot(wire + plan.pivots_at, part.first * plan.tiles + index, plan.pivot_bits);
     }
-    if (__any_sync(kAll, is_rotated)) rotate_back<tile>(plan, v, place.lane, is_rotated, pivot);
+    const unsigned mask = __ballot_sync(kAll, is_rotated);
+    if (is_rotated) rotate_back<tile>(plan, v, place.lane, pivot, mask);
     if (!is_real) continue;
     T* to = x + part.first * plan.channels + index * tile;
 #pragma unroll
-    for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-      boundary::store(to + run_begin<tile>(run, place.lane), v[run]);
+    for (int run = 0; run < Lanes<tile>::kRuns; ++run) {
+      T* run_to = to + run_begin<tile>(run, place.lane);
+      boundary::store_cut(run_to, v[run], is_wide);
+    }
   }
 }
 

@@ -68,26 +68,23 @@ __device__ bool has_outlier(const Plan& plan, const Extremes& e) {
          static_cast<double>(e.first) >= plan.threshold * static_cast<double>(e.second);
 }
 
-/// In place, for the tiles of a warp that have an outlier. @returns the pivot
+/// In place. @returns the pivot
 template <int tile>
-__device__ int rotate_outlier(const Plan& plan, Runs<tile>& v, int lane, bool is_rotated,
+__device__ int rotate_outlier(const Plan& plan, Runs<tile>& v, int lane, unsigned mask,
                               Extremes& e) {
-  const int pivot = find_pivot<tile>(v, lane, e.first);
-  Runs<tile> turned;
+  const int pivot = find_pivot<tile>(v, lane, e.first, mask);
+  swap_with_first<tile>(v, lane, pivot, mask);
+  hadamard<tile>(v, lane, plan.rotation_scale, mask);
+  e.least = e.most = v[0][0];
 #pragma unroll
-  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
+  for (const auto& run : v)
 #pragma unroll
-    for (int i = 0; i < 8; ++i) turned[run][i] = v[run][i];
-  swap_with_first<tile>(turned, lane, pivot);
-  hadamard<tile>(turned, lane, plan.rotation_scale);
-#pragma unroll
-  for (int run = 0; run < Lanes<tile>::kRuns; ++run)
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[run][i] = is_rotated ? turned[run][i] : v[run][i];
-  Extremes after = own_extremes<tile>(v);
-  join_extremes<Lanes<tile>::kCount>(after);
-  e.least = after.least, e.most = after.most;
-  return is_rotated ? pivot : 0;
+    for (const float value : run) e.least = fminf(e.least, value), e.most = fmaxf(e.most, value);
+  join_lanes<Lanes<tile>::kCount>([&](int offset) {
+    e.least = fminf(e.least, __shfl_xor_sync(mask, e.least, offset));
+    e.most = fmaxf(e.most, __shfl_xor_sync(mask, e.most, offset));
+  });
+  return pivot;
 }
 
 /// @param e  of the thread's own values
@@ -111,8 +108,8 @@ __device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane, Extremes
   TileFacts facts{};
   facts.score = sums.entropy(e.first);
   facts.is_rotated = has_outlier(plan, e);
-  if (__any_sync(kAll, facts.is_rotated))
-    facts.pivot = rotate_outlier<tile>(plan, v, lane, facts.is_rotated, e);
+  const unsigned mask = __ballot_sync(kAll, facts.is_rotated);
+  if (facts.is_rotated) facts.pivot = rotate_outlier<tile>(plan, v, lane, mask, e);
   // Sums of magnitudes are finite unless one is not: the receiver must see that. Adding 0 turns -0
   // into 0, as on the host.
   const float fault = sums.a < INFINITY ? 0.0F : NAN;
@@ -124,16 +121,20 @@ __device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane, Extremes
 /// How many tiles of the token come before this one in the order of scores, earlier ones first.
 __device__ int rank_of(const unsigned* keys, int tile, int stride) {
   const unsigned mine = keys[tile];
-  int rank = 0;
-#pragma unroll 2
+  const int own = tile & ~3;  // the four that this tile is one of
+  int rank[4] = {};
+#pragma unroll 4
   for (int other = 0; other < stride; other += 4) {
     const uint4 four = *reinterpret_cast<const uint4*>(keys + other);
-    rank += four.x < mine + (other < tile ? 1U : 0U) ? 1 : 0;
-    rank += four.y < mine + (other + 1 < tile ? 1U : 0U) ? 1 : 0;
-    rank += four.z < mine + (other + 2 < tile ? 1U : 0U) ? 1 : 0;
-    rank += four.w < mine + (other + 3 < tile ? 1U : 0U) ? 1 : 0;
+    const unsigned bound = other < own ? mine + 1 : mine;
+    rank[0] += four.x < bound ? 1 : 0;
+    rank[1] += four.y < bound ? 1 : 0;
+    rank[2] += four.z < bound ? 1 : 0;
+    rank[3] += four.w < bound ? 1 : 0;
   }
-  return rank;
+#pragma unroll
+  for (int i = 0; i < 3; ++i) rank[i] += own + i < tile && keys[own + i] == mine ? 1 : 0;
+  return rank[0] + rank[1] + rank[2] + rank[3];
 }
 
 /// What the codes of a tile need; one vector of shared memory. Before the ranking, its range.
@@ -142,6 +143,18 @@ struct __align__(16) Cell {
   unsigned flags;
 };
 constexpr unsigned kIsLow = 1, kIsExtreme = 2;
+
+/// Writes the first `count` of four bytes, most significant first.
+__device__ void put_word(uint8_t* to, unsigned word, int count) {
+  if (count == 4 && (reinterpret_cast<uintptr_t>(to) & 3) == 0) {
+    *reinterpret_cast<unsigned*>(to) = __byte_perm(word, 0, 0x0123);
+    return;
+  }
+  to[0] = static_cast<uint8_t>(word >> 24);
+  if (count > 1) to[1] = static_cast<uint8_t>(word >> 16);
+  if (count > 2) to[2] = static_cast<uint8_t>(word >> 8);
+  if (count > 3) to[3] = static_cast<uint8_t>(word);
+}
 
 template <int tile>
 __device__ void write_codes(const Runs<tile>& v, int lane, const Cell& cell, int bits,
@@ -163,7 +176,12 @@ __device__ void write_codes(const Runs<tile>& v, int lane, const Cell& cell, int
 #pragma unroll
       for (float& value : u) value = divider.moderate(value);
     }
-    boundary::put_bytes(codes + run_begin<tile>(run, lane) / 8 * bits, packer.pack(u), bits);
+    uint8_t* to = codes + run_begin<tile>(run, lane) / 8 * bits;
+    if (bits > 4) {
+      boundary::put_bytes(to, packer.pack(u), bits);
+    } else {
+      put_word(to, packer.word(u) << (32 - 8 * bits), bits);
+    }
   }
 }
 
@@ -213,26 +231,33 @@ struct Draft {
   }
 };
 
-/// Zero points, scales and maps.
-__device__ void write_tables(const Plan& plan, const Draft& draft, uint8_t* wire) {
-  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+/// Zero points, scales and maps; `role` of `roles` warps.
+__device__ void write_tables(const Plan& plan, const Draft& draft, uint8_t* wire, int role,
+                             int roles) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
   const Target target(plan, wire);
-  boundary::copy_bytes(target.zeros, draft.zeros, 2 * target.tiles, thread, threads);
-  boundary::copy_bytes(target.scales, draft.scales, 2 * target.tiles, thread, threads);
   const int64_t group = static_cast<int64_t>(blockIdx.x) * plan.tiles;  // of eight tiles
-  const int bits = plan.pivot_bits;
-  for (int i = thread; i * 8 < target.tiles; i += threads) {
-    wire[plan.rotation_at + group + i] =
-        reversed(reinterpret_cast<const uint8_t*>(draft.rotation)[i]);
-    if (plan.row_tokens == 0)
-      wire[plan.precision_at + group + i] =
-          reversed(reinterpret_cast<const uint8_t*>(draft.precision)[i]);
-    uint64_t stream = 0;
-    for (int k = 0; k < 8; ++k) stream = stream << bits | draft.pivots[8 * i + k];
-    const int count = (min(8, target.tiles - 8 * i) * bits + 7) / 8;
-    for (int byte = 0; byte < count; ++byte)
-      wire[plan.pivots_at + (group + i) * bits + byte] =
-          static_cast<uint8_t>(stream >> (8 * (bits - 1 - byte)));
+  if (role == 0) boundary::copy_bytes(target.zeros, draft.zeros, 2 * target.tiles, lane, 32);
+  if (role == 1 % roles)
+    boundary::copy_bytes(target.scales, draft.scales, 2 * target.tiles, lane, 32);
+  if (role == 2 % roles)
+    for (int i = lane; i * 8 < target.tiles; i += 32) {
+      wire[plan.rotation_at + group + i] =
+          reversed(reinterpret_cast<const uint8_t*>(draft.rotation)[i]);
+      if (plan.row_tokens == 0)
+        wire[plan.precision_at + group + i] =
+            reversed(reinterpret_cast<const uint8_t*>(draft.precision)[i]);
+    }
+  if (role == 3 % roles) {
+    const int bits = plan.pivot_bits;
+    for (int i = lane; i * 8 < target.tiles; i += 32) {
+      uint64_t stream = 0;
+      for (int k = 0; k < 8; ++k) stream = stream << bits | draft.pivots[8 * i + k];
+      const int count = (min(8, target.tiles - 8 * i) * bits + 7) / 8;
+      for (int byte = 0; byte < count; ++byte)
+        wire[plan.pivots_at + (group + i) * bits + byte] =
+            static_cast<uint8_t>(stream >> (8 * (bits - 1 - byte)));
+    }
   }
 }
 
@@ -264,7 +289,7 @@ __device__ void settle_tiles(const Plan& plan, const Draft& draft, const TokenPl
   if (is_low && plan.row_tokens == 0) atomicOr(draft.precision + bit / 32, 1U << (bit & 31));
   Cell& cell = draft.cells[thread];
   const int bits = is_low ? plan.low_bits : plan.high_bits;
-  const Grid grid(plan, cell.zero, cell.divisor, static_cast<float>((1 << bits) - 1));
+  const Grid grid(plan, cell.zero, cell.divisor, bits);
   const Divider divider(grid.scale > 0 ? grid.scale : 1.0F);
   const bool is_extreme = divider.is_extreme || grid.is_cut;
   cell = {grid.zero, divider.divisor, divider.inverse,
@@ -278,8 +303,9 @@ __device__ void settle_tiles(const Plan& plan, const Draft& draft, const TokenPl
 /// Codes from shared memory to the message.
 template <int tile>
 __device__ void write_code_parts(const Plan& plan, const Draft& draft, const SharedParts& parts,
-                                 const TokenPlace* places, uint8_t* shared, uint8_t* wire) {
-  const auto thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+                                 const TokenPlace* places, uint8_t* shared, uint8_t* wire,
+                                 int threads) {
+  const auto thread = static_cast<int>(threadIdx.x);
   const Target target(plan, wire);
   if (plan.row_tokens == 0) {
     const int low_tiles = target.tokens * plan.low_per_row;
@@ -310,9 +336,6 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
   const Draft draft(parts, target, shared);
   const bool ranks_tiles = plan.row_tokens == 0;
   const Place place(plan, static_cast<int>(threadIdx.x), kLanes);
-  draft.clear(plan, pass_tokens);
-  if (!ranks_tiles) find_tokens(plan, target, wire + plan.precision_at, places);
-  __syncthreads();
 
   for (int pass = 0; pass < target.tokens; pass += pass_tokens) {
     const int pass_tiles = min(pass_tokens, target.tokens - pass) * plan.tiles;
@@ -323,6 +346,11 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
 #pragma unroll
     for (int run = 0; run < kRuns; ++run)
       is_real ? raw[run].load(from + run_begin<tile>(run, place.lane)) : raw[run].clear();
+    if (pass == 0) {  // while the values are on their way
+      draft.clear(plan, pass_tokens);
+      if (!ranks_tiles) find_tokens(plan, target, wire + plan.precision_at, places);
+      __syncthreads();
+    }
     Runs<tile> v;
 #pragma unroll
     for (int run = 0; run < kRuns; ++run) raw[run].get(v[run]);
@@ -350,9 +378,9 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
       uint8_t* codes;
       if (ranks_tiles) {
         const int token = pass + place.token,
-                  low_before = count_bits(draft.precision, token * plan.tiles, bit);
-        const int unit = is_low ? token * plan.low_per_row + low_before
-                                : bit - token * plan.low_per_row - low_before;
+                  before = low_before(plan, draft.precision, token * plan.tiles, bit);
+        const int unit =
+            is_low ? token * plan.low_per_row + before : bit - token * plan.low_per_row - before;
         codes = (is_low ? draft.low : draft.high) + unit * (tile / 8) * bits;
       } else {
         const int token = pass + place.token;
@@ -364,35 +392,62 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
     }
   }
   __syncthreads();
-  write_code_parts<tile>(plan, draft, parts, places, shared, wire);
-  write_tables(plan, draft, wire);
+  // The last warps write the tables while the others write the codes; few warps do both in turn.
+  const auto warp = static_cast<int>(threadIdx.x) / 32, warps = static_cast<int>(blockDim.x) / 32;
+  const int code_warps = warps >= 8 ? warps - 4 : warps;
+  if (warp < code_warps)
+    write_code_parts<tile>(plan, draft, parts, places, shared, wire, code_warps * 32);
+  if (warps >= 8) {
+    if (warp >= code_warps) write_tables(plan, draft, wire, warp - code_warps, 4);
+  } else if (warp == 0) {
+    write_tables(plan, draft, wire, 0, 1);
+  }
 }
 
 // ---- allocation by tokens --------------------------------------------------------------------
 
-/// One warp for each token; the second reading comes from the first-level cache.
-template <class T>
-__global__ void token_score_kernel(const __grid_constant__ Plan plan, const T* x,
-                                   unsigned* scores) {
+/// |x|, cut as the tiles will be.
+__device__ float cut_magnitude(float value, float largest) {
+  const float magnitude = fabsf(value);
+  return magnitude > largest && magnitude < INFINITY ? largest : magnitude;
+}
+
+/// One warp for each token, `held` times eight values a thread in registers; 0: the token is read
+/// twice.
+template <class T, int held>
+__global__ void __launch_bounds__(256)
+    token_score_kernel(const __grid_constant__ Plan plan, const T* x, unsigned* scores) {
   const int64_t token = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (token >= plan.tokens) return;
   const T* row = x + token * plan.channels;
-  float largest = 0;
+  boundary::Raw<T> raw[held > 0 ? held : 1];
   const auto for_each = [&](const auto& visit) {
-#pragma unroll 2
-    for (int begin = 8 * lane; begin < plan.channels; begin += 256) {
-      boundary::Raw<T> raw;
-      boundary::Octet v;
-      raw.load(row + begin);
-      raw.get(v);
+    boundary::Octet v;
+    if constexpr (held > 0) {
 #pragma unroll
-      for (const float value : v) {
-        const float magnitude = fabsf(value);
-        visit(magnitude > plan.largest && magnitude < INFINITY ? plan.largest : magnitude);
+      for (int k = 0; k < held; ++k) {
+        raw[k].get(v);
+#pragma unroll
+        for (const float value : v) visit(cut_magnitude(value, plan.largest));
+      }
+    } else {
+      for (int begin = 8 * lane; begin < plan.channels; begin += 256) {
+        raw[0].load(row + begin);
+        raw[0].get(v);
+#pragma unroll
+        for (const float value : v) visit(cut_magnitude(value, plan.largest));
       }
     }
   };
+  if constexpr (held > 0) {
+#pragma unroll
+    for (int k = 0; k < held; ++k) {
+      const int begin = 8 * (lane + 32 * k);
+      begin < plan.channels ? raw[k].load(row + begin) : raw[k].clear();
+    }
+  }
+  float largest = 0;
   for_each([&](float magnitude) { largest = fmaxf(largest, magnitude); });
   largest = lanes_max<32>(largest);
   EntropySums sums;
@@ -403,8 +458,8 @@ __global__ void token_score_kernel(const __grid_constant__ Plan plan, const T* x
 }
 
 /// One warp for each token counts the tokens before it; a block writes one byte of the map.
-__global__ void token_rank_kernel(const __grid_constant__ Plan plan, const unsigned* scores,
-                                  uint8_t* map) {
+__global__ void __launch_bounds__(256)
+    token_rank_kernel(const __grid_constant__ Plan plan, const unsigned* scores, uint8_t* map) {
   __shared__ unsigned is_low[kTokens];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int64_t token = static_cast<int64_t>(blockIdx.x) * kTokens + warp;
@@ -413,10 +468,23 @@ __global__ void token_rank_kernel(const __grid_constant__ Plan plan, const unsig
     const int64_t begin = token / plan.row_tokens * plan.row_tokens;
     const auto self = static_cast<int>(token - begin);
     const unsigned mine = scores[token];
+    const auto is_before = [&](unsigned key, int other) {
+      return key < mine + (other < self ? 1U : 0U) ? 1 : 0;
+    };
+    const unsigned* row = scores + begin;
     rank = 0;
+    if (plan.row_tokens % 4 == 0) {
 #pragma unroll 8
-    for (int other = lane; other < plan.row_tokens; other += 32)
-      rank += scores[begin + other] < mine + (other < self ? 1U : 0U) ? 1 : 0;
+      for (int other = 4 * lane; other < plan.row_tokens; other += 128) {
+        const uint4 four = __ldg(reinterpret_cast<const uint4*>(row + other));
+        rank += is_before(four.x, other) + is_before(four.y, other + 1) +
+                is_before(four.z, other + 2) + is_before(four.w, other + 3);
+      }
+    } else {
+#pragma unroll 8
+      for (int other = lane; other < plan.row_tokens; other += 32)
+        rank += is_before(__ldg(row + other), other);
+    }
     for (int offset = 16; offset > 0; offset /= 2) rank += __shfl_xor_sync(kAll, rank, offset);
   }
   if (lane == 0) is_low[warp] = rank < plan.low_per_row ? 1U : 0U;
@@ -432,8 +500,11 @@ void launch_token_ranks(const Plan& plan, const T* x, unsigned* scores, uint8_t*
                         cudaStream_t stream) {
   constexpr int64_t kThreads = 256;
   const auto blocks = static_cast<unsigned>((plan.tokens + kTokens - 1) / kTokens);
-  cuda::launch("tah token_score_kernel", {dim3(blocks), dim3(kThreads), 0, stream},
-               token_score_kernel<T>, plan, x, scores);
+  constexpr int kHeld = 8;
+  const auto kernel =
+      plan.channels <= 256 * kHeld ? token_score_kernel<T, kHeld> : token_score_kernel<T, 0>;
+  cuda::launch("tah token_score_kernel", {dim3(blocks), dim3(kThreads), 0, stream}, kernel, plan, x,
+               scores);
   cuda::launch("tah token_rank_kernel", {dim3(blocks), dim3(kThreads), 0, stream},
                token_rank_kernel, plan, scores, map);
 }

@@ -63,6 +63,17 @@ __device__ inline int count_bits(const unsigned* map, int begin, int end) {
   return count;
 }
 
+/// The same of up to 32 bits, at most one word on.
+__device__ inline int count_few_bits(const unsigned* map, int begin, int end) {
+  const unsigned window = __funnelshift_r(map[begin / 32], map[begin / 32 + 1], begin & 31);
+  return __popc(window & ~(~0U << (end - begin)));
+}
+
+/// Units of low precision in a token before bit `end` of the map.
+__device__ inline int low_before(const Plan& plan, const unsigned* map, int begin, int end) {
+  return plan.tiles <= 32 ? count_few_bits(map, begin, end) : count_bits(map, begin, end);
+}
+
 /// The bytes of a map in a message are most significant bit first, those in shared memory least.
 __device__ inline uint8_t reversed(unsigned byte) {
   return static_cast<uint8_t>(__brev(byte) >> 24);
@@ -150,7 +161,7 @@ inline int pass_tokens_of(int token_lanes, int threads) {
 /// Blocks of a launch. Few tokens are all in flight at once, in large blocks; many go through
 /// smaller ones with fewer registers, several to a multiprocessor.
 struct Shape {
-  static constexpr int kDenseThreads = 512;
+  static constexpr int kDenseThreads = 512;  // three times, with 40 registers each
 
   unsigned blocks, threads;
   int pass_tokens;
@@ -165,6 +176,9 @@ struct Shape {
     threads = static_cast<unsigned>((pass_tokens * token_lanes + 31) / 32 * 32);
   }
 };
+
+/// Smaller tiles have no kernel of their own for many tokens.
+constexpr int kSmallestDenseTile = 32;
 
 /// Raises the limit on shared memory where a block needs more than the default.
 template <class Kernel>

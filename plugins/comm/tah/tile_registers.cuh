@@ -104,9 +104,11 @@ __device__ void join_extremes(Extremes& e) {
   });
 }
 
+// Rotations are made by the tiles that need one; `mask` names their threads.
+
 /// First element of a magnitude.
 template <int tile>
-__device__ int find_pivot(const Runs<tile>& v, int lane, float magnitude) {
+__device__ int find_pivot(const Runs<tile>& v, int lane, float magnitude, unsigned mask) {
   int pivot = tile;
 #pragma unroll
   for (int run = Lanes<tile>::kRuns - 1; run >= 0; --run)
@@ -114,12 +116,12 @@ __device__ int find_pivot(const Runs<tile>& v, int lane, float magnitude) {
     for (int i = 7; i >= 0; --i)
       if (fabsf(v[run][i]) == magnitude) pivot = run_begin<tile>(run, lane) + i;
   join_lanes<Lanes<tile>::kCount>(
-      [&](int offset) { pivot = min(pivot, __shfl_xor_sync(kAll, pivot, offset)); });
+      [&](int offset) { pivot = min(pivot, __shfl_xor_sync(mask, pivot, offset)); });
   return pivot == tile ? 0 : pivot;  // a tile of NaN has none
 }
 
 template <int tile>
-__device__ void swap_with_first(Runs<tile>& v, int lane, int pivot) {
+__device__ void swap_with_first(Runs<tile>& v, int lane, int pivot, unsigned mask) {
   constexpr int kLanes = Lanes<tile>::kCount, kHalf = tile / 2;
   const int run = Lanes<tile>::kRuns == 1 ? 0 : pivot / kHalf;
   const int owner = (pivot - run * kHalf) / 8, index = pivot & 7;
@@ -129,8 +131,8 @@ __device__ void swap_with_first(Runs<tile>& v, int lane, int pivot) {
 #pragma unroll
     for (int i = 0; i < 8; ++i)
       if (r == run && i == index) at_pivot = v[r][i];
-  at_pivot = __shfl_sync(kAll, at_pivot, owner, kLanes);
-  const float first = __shfl_sync(kAll, v[0][0], 0, kLanes);
+  at_pivot = __shfl_sync(mask, at_pivot, owner, kLanes);
+  const float first = __shfl_sync(mask, v[0][0], 0, kLanes);
 #pragma unroll
   for (int r = 0; r < Lanes<tile>::kRuns; ++r)
 #pragma unroll
@@ -141,7 +143,7 @@ __device__ void swap_with_first(Runs<tile>& v, int lane, int pivot) {
 
 /// v H_n / sqrt(n), in the order of the host's butterflies: widths from 1 up.
 template <int tile>
-__device__ void hadamard(Runs<tile>& v, int lane, float scale) {
+__device__ void hadamard(Runs<tile>& v, int lane, float scale, unsigned mask) {
 #pragma unroll
   for (auto& run : v)
 #pragma unroll
@@ -158,7 +160,7 @@ __device__ void hadamard(Runs<tile>& v, int lane, float scale) {
     for (auto& run : v)
 #pragma unroll
       for (float& value : run) {
-        const float other = __shfl_xor_sync(kAll, value, offset);
+        const float other = __shfl_xor_sync(mask, value, offset);
         value = is_upper ? other - value : other + value;
       }
   });
@@ -218,7 +220,9 @@ __device__ inline Stored stored(float value, int direction, bool is_half) {
 
 /// Value of a stored number at a place that need not be even.
 __device__ inline float stored_value(const uint8_t* from, bool is_half) {
-  const unsigned bits = from[0] | from[1] << 8;
+  const unsigned bits = (reinterpret_cast<uintptr_t>(from) & 1) == 0
+                            ? *reinterpret_cast<const uint16_t*>(from)
+                            : from[0] | from[1] << 8;
   return is_half ? half_value(static_cast<uint16_t>(bits)) : __uint_as_float(bits << 16);
 }
 
@@ -228,15 +232,22 @@ struct Grid {
   float zero, scale;
   bool is_cut;  // one of them is beyond what is stored, or NaN: codes need clipping
 
-  __device__ Grid(const Plan& plan, float least, float most, float levels) {
+  /// (most - zero) / levels, as IEEE division rounds it.
+  __device__ static float step(float range, int bits) {
+    const float levels = static_cast<float>((1 << bits) - 1);
+    const boundary::Divider by(levels);
+    return range > 1e-27F ? by.moderate(range) : by.any(range);
+  }
+
+  __device__ Grid(const Plan& plan, float least, float most, int bits) {
     if (plan.fits_stored) {
       stored_zero = stored(least, -1, plan.is_half);
       zero = stored_zero.value;
-      stored_scale = stored(__fdiv_rn(__fsub_rn(most, zero), levels), 1, plan.is_half);
+      stored_scale = stored(step(__fsub_rn(most, zero), bits), 1, plan.is_half);
       scale = stored_scale.value;
     } else {
       zero = least;
-      scale = __fdiv_rn(__fsub_rn(most, zero), levels);
+      scale = step(__fsub_rn(most, zero), bits);
       if (scale < 1e-30F) scale = 1e-30F;
       stored_zero = stored(zero, 0, plan.is_half);
       stored_scale = stored(scale, 0, plan.is_half);
