@@ -13,4 +13,5 @@ mapfile -t libraries < <(
     grep -vE 'libqtk|torch|libc10|libcud|libnv|libcupti|ld-linux|/lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|util|gomp)\.so')
 cp -L "${libraries[@]}" "$out/lib/"
 [ -d "$build/bin/tests" ] && mkdir -p "$out/bin/tests" && cp "$build"/bin/tests/test_gpu* "$out/bin/tests/" 2>/dev/null || true
+[ -d "$build/bin/benchmarks" ] && mkdir -p "$out/bin/benchmarks" && cp "$build"/bin/benchmarks/* "$out/bin/benchmarks/"
 echo "package: $(du -sh "$out" | cut -f1) in $out; run with LD_LIBRARY_PATH=$out/lib:<torch>/lib"

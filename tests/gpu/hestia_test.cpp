@@ -1,6 +1,7 @@
 // Hestia's CUDA kernels against the loops of the CPU, through the plugin: multiplying the identity
 // shows the effective weight, and its gradient that of the latent weight.
 #include "base/device.hpp"
+#include "poisoned_memory.hpp"
 
 #include <qtk/plugin.hpp>
 #include <qtk/testing/plugin_under_test.hpp>
@@ -20,25 +21,7 @@ namespace qtk {
 namespace {
 
 using testing::gaussian;
-
-/// New memory is filled with NaN, so that a value that a kernel does not write is seen.
-class PoisonedMemory {
- public:
-  PoisonedMemory()
-      : was_deterministic_(at::globalContext().deterministicAlgorithms()),
-        only_warned_(at::globalContext().deterministicAlgorithmsWarnOnly()) {
-    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-    at::globalContext().setDeterministicFillUninitializedMemory(true);
-  }
-  ~PoisonedMemory() {
-    at::globalContext().setDeterministicAlgorithms(was_deterministic_, only_warned_);
-  }
-  PoisonedMemory(const PoisonedMemory&) = delete;
-  PoisonedMemory& operator=(const PoisonedMemory&) = delete;
-
- private:
-  const bool was_deterministic_, only_warned_;
-};
+using testing::PoisonedMemory;
 
 struct Case {
   std::string codebook;

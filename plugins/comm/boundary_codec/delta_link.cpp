@@ -1,5 +1,7 @@
 #include "boundary_codec/delta_link.hpp"
 
+#include "boundary_codec/device_codec.hpp"
+
 #include <qtk/runtime/check.hpp>
 
 #include <ATen/ATen.h>
@@ -13,35 +15,35 @@ int64_t DeltaLink::wire_bytes(const TensorSpec& spec) const {
 void DeltaLink::check(const at::Tensor& wire, const MessageInfo& info) const {
   const Extent extent = extent_of(info.spec);
   require_wire(wire, info.is_warmup ? raw_bytes(info.spec) : fixpoint_bytes(extent, form_));
-  require_host(wire, name_);
+  uses_kernels(wire, name_);
   QTK_CHECK(static_cast<int64_t>(info.samples.size()) == extent.batch, name_, " needs a sample ",
             "number for each of the ", extent.batch, " rows of a micro-batch, got ",
             info.samples.size());
 }
 
-at::Tensor DeltaLink::remembered(const MessageInfo& info) const {
+at::Tensor DeltaLink::remembered(const MessageInfo& info, at::Device device) const {
   const Extent extent = extent_of(info.spec);
-  at::Tensor m_BSC = at::zeros({extent.batch, extent.sequence, extent.channels}, at::kFloat);
+  at::Tensor m_BSC = at::zeros(info.spec.shape, at::dtype(at::kFloat).device(device));
   for (int64_t row = 0; row < extent.batch; ++row)
     if (const auto kept = cache_.find(info.samples[static_cast<size_t>(row)]); kept.defined())
-      m_BSC[row].copy_(recall(kept, extent.sequence, extent.channels));
+      m_BSC[row].copy_(recall(kept.to(device), extent.sequence, extent.channels));
   return m_BSC;
 }
 
 void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
   for (int64_t row = 0; row < m_BSC.size(0); ++row) {
-    const int64_t sample = info.samples[static_cast<size_t>(row)];
-    if (m_BSC[row].isfinite().all().item<bool>())
-      cache_.put(sample, keep(m_BSC[row]));
-    else
-      cache_.forget(sample);  // else no later visit of the sample would be finite
+    const at::Tensor m_SC = m_BSC[row];
+    // Else no later visit of the sample would be finite.
+    const at::Tensor kept_SC =
+        at::where(m_SC.isfinite().all(), m_SC, at::zeros({}, m_SC.options()));
+    cache_.put(info.samples[static_cast<size_t>(row)], keep(kept_SC));
   }
 }
 
-at::Tensor DeltaLink::reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const {
+at::Tensor DeltaLink::reconstructed(const at::Tensor& m_BSC, const at::Tensor& wire) const {
   // m is at most 65504, far below half a unit in the last place of the largest f32, so that the sum
   // overflows only if the change did.
-  return m_BSC + read_fixpoint(wire, {m_BSC.size(0), m_BSC.size(1), m_BSC.size(2)}, form_);
+  return m_BSC + read_fixpoint(wire, {m_BSC.sizes().vec(), at::kFloat}, form_);
 }
 
 void DeltaLink::encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo& info) {
@@ -52,10 +54,9 @@ void DeltaLink::encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo&
     write_raw(x, wire);
     return remember(x_BSC, info);
   }
-  const at::Tensor m_BSC = remembered(info);
-  auto* bytes = wire.data_ptr<uint8_t>();
-  write_fixpoint(x_BSC - m_BSC, form_, bytes);
-  remember(reconstructed(m_BSC, bytes), info);
+  const at::Tensor m_BSC = remembered(info, wire.device());
+  write_fixpoint(x_BSC - m_BSC, form_, wire);
+  remember(reconstructed(m_BSC, wire), info);
 }
 
 at::Tensor DeltaLink::decode(const at::Tensor& wire, const MessageInfo& info) {
@@ -65,7 +66,7 @@ at::Tensor DeltaLink::decode(const at::Tensor& wire, const MessageInfo& info) {
     remember(to_f32(y), info);
     return y;
   }
-  const at::Tensor y = reconstructed(remembered(info), wire.const_data_ptr<uint8_t>());
+  const at::Tensor y = reconstructed(remembered(info, wire.device()), wire);
   remember(y, info);
   return saturated(y, info.spec.dtype);
 }

@@ -4,7 +4,8 @@
 //   delta = x - m;   (q, s) = fixpoint(delta);   xhat = m + dequant(q, s);   m' = kept(xhat)
 //
 // m is the remembered reconstruction, zero for unknown samples. The difference is taken to the
-// reconstruction, so the error of one visit is corrected by the next.
+// reconstruction, so the error of one visit is corrected by the next. The memory lies where the
+// tensors do.
 #pragma once
 
 #include <qtk/api/compressor.hpp>
@@ -34,9 +35,10 @@ class DeltaLink : public Compressor {
   virtual at::Tensor recall(const at::Tensor& kept, int64_t sequence, int64_t channels) const = 0;
 
   void check(const at::Tensor& wire, const MessageInfo& info) const;
-  at::Tensor remembered(const MessageInfo& info) const;  // [B, S, C] f32
+  at::Tensor remembered(const MessageInfo& info, at::Device device) const;  // [B, S, C] f32
   /// m + dequant(q, s), the same at both ends; f32.
-  at::Tensor reconstructed(const at::Tensor& m_BSC, const uint8_t* wire) const;
+  at::Tensor reconstructed(const at::Tensor& m_BSC, const at::Tensor& wire) const;
+  /// A row that is not finite is remembered as zero, as if it had not been seen.
   void remember(const at::Tensor& m_BSC, const MessageInfo& info);
 
   const char* name_;

@@ -1,6 +1,7 @@
 #include "boundary_codec/fixpoint.hpp"
 
 #include "boundary_codec/bit_stream.hpp"
+#include "boundary_codec/device_codec.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -88,6 +89,7 @@ float half_range(int bits) { return static_cast<float>(1 << (bits - 1)); }
 }  // namespace
 
 at::Tensor fixpoint_scales(const at::Tensor& x_BSC, const Fixpoint& form) {
+  if (!x_BSC.is_cpu()) return device_scales(x_BSC, form);
   const auto dims = reduced_dims(form.scale_per);
   if (!form.is_l2) return saturated(x_BSC.abs().amax(dims, /*keepdim=*/true), form.scale_dtype);
   // In f64, where squares of f32 neither overflow nor vanish.
@@ -96,6 +98,7 @@ at::Tensor fixpoint_scales(const at::Tensor& x_BSC, const Fixpoint& form) {
 }
 
 at::Tensor fixpoint_codes(const at::Tensor& x_BSC, const at::Tensor& scales, int bits) {
+  if (!x_BSC.is_cpu()) return device_codes(x_BSC, scales, bits);
   at::Tensor codes = at::empty(x_BSC.sizes(), at::kByte);
   const ScaleView view(scales);
   const float* x = x_BSC.const_data_ptr<float>();
@@ -108,6 +111,7 @@ at::Tensor fixpoint_codes(const at::Tensor& x_BSC, const at::Tensor& scales, int
 }
 
 at::Tensor fixpoint_values(const at::Tensor& codes_BSC, const at::Tensor& scales, int bits) {
+  if (!codes_BSC.is_cpu()) return device_values(codes_BSC, scales, bits);
   at::Tensor values = at::empty(codes_BSC.sizes(), at::kFloat);
   const ScaleView view(scales);
   const auto* codes = codes_BSC.const_data_ptr<uint8_t>();
@@ -125,20 +129,24 @@ int64_t fixpoint_bytes(const Extent& extent, const Fixpoint& form) {
          scales * static_cast<int64_t>(c10::elementSize(form.scale_dtype));
 }
 
-void write_fixpoint(const at::Tensor& x_BSC, const Fixpoint& form, uint8_t* wire) {
-  const at::Tensor scales = fixpoint_scales(x_BSC, form).contiguous();
-  const at::Tensor codes = fixpoint_codes(x_BSC, scales, form.bits);
-  pack_codes(codes.const_data_ptr<uint8_t>(), codes.numel(), form.bits, wire);
-  std::memcpy(wire + packed_bytes(codes.numel(), form.bits), scales.const_data_ptr(),
+void write_fixpoint(const at::Tensor& x_BSC, const Fixpoint& form, at::Tensor& wire) {
+  if (!x_BSC.is_cpu()) return device_write_fixpoint(x_BSC, form, wire);
+  const at::Tensor x = to_f32(x_BSC), scales = fixpoint_scales(x, form).contiguous(),
+                   codes = fixpoint_codes(x, scales, form.bits);
+  auto* bytes = wire.data_ptr<uint8_t>();
+  pack_codes(codes.const_data_ptr<uint8_t>(), codes.numel(), form.bits, bytes);
+  std::memcpy(bytes + packed_bytes(codes.numel(), form.bits), scales.const_data_ptr(),
               scales.nbytes());
 }
 
-at::Tensor read_fixpoint(const uint8_t* wire, const Extent& extent, const Fixpoint& form) {
-  at::Tensor codes = at::empty({extent.batch, extent.sequence, extent.channels}, at::kByte);
-  at::Tensor scales = at::empty(scale_shape(extent, form.scale_per), form.scale_dtype);
-  unpack_codes(wire, codes.numel(), form.bits, codes.data_ptr<uint8_t>());
-  std::memcpy(scales.data_ptr(), wire + packed_bytes(codes.numel(), form.bits), scales.nbytes());
-  return fixpoint_values(codes, scales, form.bits);
+at::Tensor read_fixpoint(const at::Tensor& wire, const TensorSpec& spec, const Fixpoint& form) {
+  if (!wire.is_cpu()) return device_read_fixpoint(wire, spec, form);
+  const auto* bytes = wire.const_data_ptr<uint8_t>();
+  at::Tensor codes = at::empty(spec.shape, at::kByte);
+  at::Tensor scales = at::empty(scale_shape(extent_of(spec), form.scale_per), form.scale_dtype);
+  unpack_codes(bytes, codes.numel(), form.bits, codes.data_ptr<uint8_t>());
+  std::memcpy(scales.data_ptr(), bytes + packed_bytes(codes.numel(), form.bits), scales.nbytes());
+  return saturated(fixpoint_values(codes, scales, form.bits), spec.dtype);
 }
 
 }  // namespace qtk::boundary

@@ -7,7 +7,8 @@
 //   xhat = (q - H) / H * s
 //
 // Codes are chosen for the stored scale, so small tensors do not shrink. NaN or infinity in x makes
-// all elements that share its scale NaN or infinite.
+// all elements that share its scale NaN or infinite. Tensors on a CUDA device are coded there
+// (device_codec.hpp), to the same bits.
 #pragma once
 
 #include <boundary_codec/message.hpp>
@@ -34,7 +35,9 @@ at::Tensor fixpoint_values(const at::Tensor& codes_BSC, const at::Tensor& scales
 
 /// The message: codes in row-major order (bit_stream.hpp), then the scales.
 int64_t fixpoint_bytes(const Extent& extent, const Fixpoint& form);
-void write_fixpoint(const at::Tensor& x_BSC, const Fixpoint& form, uint8_t* wire);
-at::Tensor read_fixpoint(const uint8_t* wire, const Extent& extent, const Fixpoint& form);
+/// @param x_BSC  f32, bf16 or f16, on the device of `wire`
+void write_fixpoint(const at::Tensor& x_BSC, const Fixpoint& form, at::Tensor& wire);
+/// spec, on the device of `wire`; finite values stay finite.
+at::Tensor read_fixpoint(const at::Tensor& wire, const TensorSpec& spec, const Fixpoint& form);
 
 }  // namespace qtk::boundary

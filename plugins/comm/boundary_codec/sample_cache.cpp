@@ -36,7 +36,7 @@ void SampleCache::save(StateWriter& out) const {
   std::vector<at::Tensor> kept;
   for (const auto& [sample, tensor] : order_) {
     samples.push_back(sample);
-    kept.push_back(tensor);
+    kept.push_back(tensor.cpu());  // after loading, some lie on the device and some not yet
   }
   out.tensor("samples", at::tensor(samples, at::kLong));
   if (!kept.empty()) out.tensor("kept", at::stack(kept));

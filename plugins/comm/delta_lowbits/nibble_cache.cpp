@@ -26,7 +26,7 @@ at::Tensor pack_cache(const at::Tensor& m_SC, int bits) {
   const boundary::Fixpoint form = {.bits = bits, .scale_dtype = at::kHalf};
   const at::Tensor scales = boundary::fixpoint_scales(x, form);
   const at::Tensor codes = boundary::fixpoint_codes(x, scales, bits)[0];
-  at::Tensor rows = at::zeros({m_SC.size(0), width}, at::kByte);
+  at::Tensor rows = at::zeros({m_SC.size(0), width}, m_SC.options().dtype(at::kByte));
   for (int part = 0; part < 8 / bits; ++part)
     rows.bitwise_or_(
         codes.narrow(1, part * width, width).bitwise_left_shift(8 - bits * (part + 1)));

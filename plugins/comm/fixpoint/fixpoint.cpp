@@ -2,6 +2,7 @@
 #include <qtk/plugin.hpp>
 
 #include <ATen/ATen.h>
+#include <boundary_codec/device_codec.hpp>
 #include <boundary_codec/fixpoint_options.hpp>
 
 namespace qtk {
@@ -23,17 +24,15 @@ class FixpointLink final : public Compressor {
     boundary::require_spec(x, info.spec);
     boundary::require_wire(wire, message_bytes(info));
     if (info.is_warmup) return boundary::write_raw(x, wire);
-    boundary::require_host(x, "fixpoint");
-    boundary::write_fixpoint(boundary::to_f32(x), form_, wire.data_ptr<uint8_t>());
+    boundary::uses_kernels(x, "fixpoint");
+    boundary::write_fixpoint(x, form_, wire);
   }
 
   at::Tensor decode(const at::Tensor& wire, const MessageInfo& info) override {
     boundary::require_wire(wire, message_bytes(info));
     if (info.is_warmup) return boundary::read_raw(wire, info.spec);
-    boundary::require_host(wire, "fixpoint");
-    const at::Tensor y = boundary::read_fixpoint(wire.const_data_ptr<uint8_t>(),
-                                                 boundary::extent_of(info.spec), form_);
-    return boundary::saturated(y, info.spec.dtype);
+    boundary::uses_kernels(wire, "fixpoint");
+    return boundary::read_fixpoint(wire, info.spec, form_);
   }
 
  private:

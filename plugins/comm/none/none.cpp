@@ -2,6 +2,7 @@
 #include <qtk/plugin.hpp>
 
 #include <ATen/ATen.h>
+#include <boundary_codec/device_codec.hpp>
 #include <boundary_codec/message.hpp>
 
 namespace qtk {
@@ -29,12 +30,16 @@ class None final : public Compressor {
     boundary::require_spec(x, info.spec);
     const TensorSpec sent = info.is_warmup ? info.spec : on_wire(info.spec);
     boundary::require_wire(wire, boundary::raw_bytes(sent));
+    if (sent.dtype != x.scalar_type() && boundary::uses_kernels(x, "none"))
+      return boundary::write_cast(x, sent.dtype, wire);
     boundary::write_raw(boundary::saturated(x.detach(), sent.dtype), wire);
   }
 
   at::Tensor decode(const at::Tensor& wire, const MessageInfo& info) override {
     const TensorSpec sent = info.is_warmup ? info.spec : on_wire(info.spec);
     boundary::require_wire(wire, boundary::raw_bytes(sent));
+    if (sent.dtype != info.spec.dtype && boundary::uses_kernels(wire, "none"))
+      return boundary::read_cast(wire, sent.dtype, info.spec);
     return boundary::saturated(boundary::read_raw(wire, sent), info.spec.dtype);
   }
 

@@ -1,11 +1,13 @@
 // TAH-Quant: tiles of a token, those with an outlier rotated, coded in two precisions.
 #include "message_layout.hpp"
+#include "tah_cuda.hpp"
 #include "tile_decoder.hpp"
 #include "tile_encoder.hpp"
 
 #include <qtk/plugin.hpp>
 
 #include <ATen/ATen.h>
+#include <boundary_codec/device_codec.hpp>
 
 #include <bit>
 
@@ -102,14 +104,16 @@ class TahQuant final : public Compressor {
     boundary::require_spec(x, info.spec);
     boundary::require_wire(wire, message_bytes(info));
     if (info.is_warmup) return boundary::write_raw(x, wire);
-    boundary::require_host(x, "tah");
+    if (boundary::uses_kernels(x, "tah"))
+      return tah::encode_cuda(x, settings_, layout(info.spec), wire);
     tah::encode_tiles(boundary::to_f32(x), settings_, layout(info.spec), wire.data_ptr<uint8_t>());
   }
 
   at::Tensor decode(const at::Tensor& wire, const MessageInfo& info) override {
     boundary::require_wire(wire, message_bytes(info));
     if (info.is_warmup) return boundary::read_raw(wire, info.spec);
-    boundary::require_host(wire, "tah");
+    if (boundary::uses_kernels(wire, "tah"))
+      return tah::decode_cuda(wire, settings_, layout(info.spec), info.spec);
     at::Tensor y = at::empty(info.spec.shape, at::kFloat);
     tah::decode_tiles(wire.const_data_ptr<uint8_t>(), settings_, layout(info.spec),
                       y.data_ptr<float>());

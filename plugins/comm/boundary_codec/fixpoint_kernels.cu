@@ -1,0 +1,503 @@
+// Codes from values and values from codes. A thread keeps the scales of its channels for several
+// tokens; a warp's codes go through shared memory, so that they cross the bus 16 bytes at a time.
+#include "fixpoint_kernels.hpp"
+#include "scale_kernels.cuh"
+
+#include <qtk/cuda/launch.hpp>
+
+#include <cooperative_groups.h>
+
+namespace qtk::boundary {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kRows = 4;              // tokens of a thread
+constexpr int kWarpBytes = 256 + 16;  // of 32 times eight codes, wherever they begin
+
+/// Which eights of neighbouring numbers a thread has: one channel range, `rows` tokens, `step`
+/// eights apart.
+struct Eights {
+  int64_t first, step;
+  int lane, valid;  // lanes of the warp that have any
+  int channel;
+  int64_t token;  // of the first
+  int64_t group;
+  int rows;
+
+  /// Blocks (x, y): numbers of group y.
+  __device__ Eights(const CodeForm& form, int64_t group_tokens) {
+    const int columns = form.channels / 8;
+    const int64_t rows_apart = (group_tokens + kRows - 1) / kRows, count = rows_apart * columns;
+    const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    lane = static_cast<int>(threadIdx.x) % 32;
+    valid = static_cast<int>(max(int64_t{0}, min(int64_t{32}, count - (at - lane))));
+    group = blockIdx.y;
+    step = count;
+    first = group * group_tokens * columns + at;
+    const int64_t row = at / columns;
+    channel = static_cast<int>(at - row * columns) * 8;
+    token = group * group_tokens + row;
+    rows = 0;
+    for (int k = 0; k < kRows; ++k)
+      if (row + k * rows_apart < group_tokens) rows = k + 1;
+    if (at >= count) rows = 0;
+  }
+  /// Lanes of the warp that have a k-th token: the first ones.
+  __device__ int valid_in(int k) const { return __popc(__ballot_sync(kAllLanes, k < rows)); }
+};
+
+int64_t group_tokens_of(const CodeForm& form) {
+  return form.is_per_channel ? form.tokens_per_scale : form.tokens;
+}
+
+/// Index of the scale of a token, where channels share it.
+__device__ int64_t shared_scale(const CodeForm& form, int64_t token) {
+  return form.tokens_per_scale == 1 ? token : token / form.tokens_per_scale;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    code_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const T* x,
+                const uint8_t* scales, uint8_t* codes) {
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
+  const Eights at(form, group_tokens);
+  Raw<T> raw[kRows];
+#pragma unroll
+  for (int k = 0; k < kRows; ++k)
+    k < at.rows ? raw[k].load(x + (at.first + k * at.step) * 8) : raw[k].clear();
+  const Coder coder(form.bits);
+  const Packer packer = coder.packer(form.width);
+  Divider by[8];
+  bool is_extreme = false;
+  if (form.is_per_channel && at.rows > 0) {
+    Octet scale;
+    read_scales(scales, form.scale_type, at.group * form.channels + at.channel, scale);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      by[i] = coder.divider(scale[i]);
+      is_extreme = is_extreme || by[i].is_extreme;
+    }
+  }
+  const int64_t rows_apart = at.step / (form.channels / 8);
+#pragma unroll
+  for (int k = 0; k < kRows; ++k) {
+    const int valid = at.valid_in(k);
+    if (valid == 0) break;
+    if (!form.is_per_channel && k < at.rows) {
+      const Divider one = coder.divider(
+          read_scale(scales, form.scale_type, shared_scale(form, at.token + k * rows_apart)));
+#pragma unroll
+      for (auto& each : by) each = one;
+      is_extreme = one.is_extreme;
+    }
+    Octet v;
+    raw[k].get(v);
+    coder.code(v, by, is_extreme);
+    uint8_t* to = codes + (at.first - at.lane + k * at.step) * form.width;
+    uint8_t* draft = matched(shared[threadIdx.x / 32], to);
+    put_bytes(draft + at.lane * form.width, packer.pack(v), form.width);
+    __syncwarp();
+    copy_bytes(to, draft, valid * form.width, at.lane, 32);
+    __syncwarp();
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    value_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const uint8_t* codes,
+                 const uint8_t* scales, T* x) {
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kRows][kWarpBytes];
+  const Eights at(form, group_tokens);
+  auto& mine = shared[threadIdx.x / 32];
+#pragma unroll
+  for (int k = 0; k < kRows; ++k) {
+    const int valid = at.valid_in(k);
+    const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
+    copy_bytes(matched(mine[k], from), from, valid * form.width, at.lane, 32);
+  }
+  __syncwarp();
+  const Coder coder(form.bits);
+  const float half = coder.half, inverse = coder.inverse;
+  const int64_t rows_apart = at.step / (form.channels / 8);
+  Octet scale = {};
+  if (form.is_per_channel && at.rows > 0)
+    read_scales(scales, form.scale_type, at.group * form.channels + at.channel, scale);
+  // No value is above its scale.
+  const auto exceeds = [](float each) { return !(each <= Largest<T>::kValue); };
+  bool is_wide = false;
+#pragma unroll
+  for (const float each : scale) is_wide = is_wide || exceeds(each);
+#pragma unroll
+  for (int k = 0; k < kRows; ++k) {
+    if (k >= at.rows) break;
+    if (!form.is_per_channel) {
+      const float one =
+          read_scale(scales, form.scale_type, shared_scale(form, at.token + k * rows_apart));
+#pragma unroll
+      for (float& each : scale) each = one;
+      is_wide = exceeds(one);
+    }
+    const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
+    Octet v;
+    unpack_codes(get_bytes(matched(mine[k], from) + at.lane * form.width, form.width), form.width,
+                 v);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) v[i] = __fmul_rn((v[i] - half) * inverse, scale[i]);
+    T* to = x + (at.first + k * at.step) * 8;
+    store_cut(to, v, is_wide);
+  }
+}
+
+// ---- channels that are no multiple of eight ---------------------------------------------------
+
+__device__ int64_t scale_index(const CodeForm& form, int64_t element) {
+  const int64_t token = element / form.channels, group = token / form.tokens_per_scale;
+  return form.is_per_channel ? group * form.channels + (element - token * form.channels) : group;
+}
+
+/// A thread takes the eight codes that share bytes, one after the other.
+template <class T>
+__global__ void any_code_kernel(const __grid_constant__ CodeForm form, const T* x,
+                                const uint8_t* scales, uint8_t* codes) {
+  const int64_t eight = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x,
+                elements = form.tokens * form.channels;
+  if (eight * 8 >= elements) return;
+  const Coder coder(form.bits);
+  const auto count = static_cast<int>(min(int64_t{8}, elements - eight * 8));
+  uint64_t stream = 0;
+  for (int i = 0; i < count; ++i) {
+    const int64_t element = eight * 8 + i;
+    const Divider by =
+        coder.divider(read_scale(scales, form.scale_type, scale_index(form, element)));
+    const float u = coder.code(widen(x[element]), by);
+    const auto code = __float2int_rn(u) + static_cast<int>(coder.half);
+    stream = stream << form.width | static_cast<unsigned>(code);
+  }
+  stream <<= form.width * (8 - count);
+  const int bytes = (count * form.width + 7) / 8;
+  for (int byte = 0; byte < bytes; ++byte)
+    codes[eight * form.width + byte] =
+        static_cast<uint8_t>(stream >> (8 * (form.width - 1 - byte)));
+}
+
+template <class T>
+__global__ void any_value_kernel(const __grid_constant__ CodeForm form, const uint8_t* codes,
+                                 const uint8_t* scales, T* x) {
+  const int64_t eight = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x,
+                elements = form.tokens * form.channels;
+  if (eight * 8 >= elements) return;
+  const auto count = static_cast<int>(min(int64_t{8}, elements - eight * 8));
+  const int bytes = (count * form.width + 7) / 8;
+  uint64_t stream = 0;
+  for (int byte = 0; byte < bytes; ++byte)
+    stream |= static_cast<uint64_t>(codes[eight * form.width + byte])
+              << (8 * (form.width - 1 - byte));
+  const float half = static_cast<float>(1 << (form.bits - 1));
+  const unsigned mask = (1U << form.width) - 1;
+  for (int i = 0; i < count; ++i) {
+    const int64_t element = eight * 8 + i;
+    const auto code =
+        static_cast<float>(static_cast<unsigned>(stream >> (form.width * (7 - i))) & mask);
+    const float scale = read_scale(scales, form.scale_type, scale_index(form, element));
+    x[element] = saturated_cast<T>(__fmul_rn((code - half) / half, scale));
+  }
+}
+
+// ---- scales and codes in one launch ------------------------------------------------------------
+
+constexpr int kClusterBlocks = 8;
+constexpr int kSliceEights = 8;                       // 64 channels: at least 128 bytes of a token
+constexpr int kSliceLanes = kThreads / kSliceEights;  // tokens that a block has at once
+constexpr int kFewSliceRows = 1024 / (kClusterBlocks * kSliceLanes);
+constexpr int kManySliceRows = 2 * kFewSliceRows;
+
+/// A cluster of blocks has the channels of a slice in all tokens of a group, and so all that share
+/// their scales; a block has an eighth of the tokens. `rows`: tokens of a thread.
+template <class Statistic, class T, int rows>
+__global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThreads)
+    cluster_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
+                   uint8_t* codes) {
+  using Sum = typename Statistic::Type;
+  constexpr int kChannels = 8 * kSliceEights, kWarps = kThreads / 32;
+  constexpr int kRowBytes = 8 * kSliceEights + 16;  // codes of a token, wherever they begin
+  __shared__ Sum sums[kWarps][kChannels];
+  __shared__ Sum block_sums[kChannels];
+  __shared__ float slice_scales[kChannels];
+  __shared__ __align__(16) uint8_t drafts[kThreads / kSliceEights][kRowBytes];
+  const auto cluster = cooperative_groups::this_cluster();
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int eight = thread % kSliceEights, lane = thread / kSliceEights;
+  const int columns = form.channels / 8,
+            first_eight = static_cast<int>(blockIdx.x) / kClusterBlocks * kSliceEights;
+  const int64_t part = (form.tokens_per_scale + kClusterBlocks - 1) / kClusterBlocks;
+  const int64_t begin = cluster.block_rank() * part, end = min(begin + part, form.tokens_per_scale),
+                first_token = blockIdx.y * form.tokens_per_scale;
+  const bool has_channels = first_eight + eight < columns;
+  Raw<T> raw[rows];
+#pragma unroll
+  for (int k = 0; k < rows; ++k) {
+    const int64_t row = begin + lane + k * kSliceLanes;
+    if (has_channels && row < end)
+      raw[k].load(x + ((first_token + row) * columns + first_eight + eight) * 8);
+    else
+      raw[k].clear();
+  }
+  Sum sum[8] = {};
+#pragma unroll
+  for (int k = 0; k < rows; ++k) {
+    Octet v;
+    raw[k].get(v);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) Statistic::add(sum[i], v[i]);
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const Sum joined = join_lanes<Statistic>(sum[i], kSliceEights);
+    if (thread % 32 < kSliceEights) sums[thread / 32][eight * 8 + i] = joined;
+  }
+  __syncthreads();
+  if (thread < kChannels) {
+    Sum total = sums[0][thread];
+#pragma unroll
+    for (int warp = 1; warp < kWarps; ++warp) Statistic::join(total, sums[warp][thread]);
+    block_sums[thread] = total;
+  }
+  cluster.sync();
+  if (thread < kChannels) {
+    Sum total = *cluster.map_shared_rank(&block_sums[thread], 0);
+#pragma unroll
+    for (int block = 1; block < kClusterBlocks; ++block)
+      Statistic::join(total, *cluster.map_shared_rank(&block_sums[thread], block));
+    const float scale = Statistic::scale(total, form.tokens_per_scale);
+    const int channel = first_eight * 8 + thread;
+    slice_scales[thread] = stored_scale(form.scale_type, scale);
+    if (cluster.block_rank() == 0 && channel < form.channels)
+      write_scale(scales, form.scale_type,
+                  static_cast<int64_t>(blockIdx.y) * form.channels + channel, scale);
+  }
+  cluster.sync();  // nobody leaves while its sums are read
+  const Coder coder(form.bits);
+  const Packer packer = coder.packer(form.width);
+  Divider by[8];
+  bool is_extreme = false;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    by[i] = coder.divider(slice_scales[eight * 8 + i]);
+    is_extreme = is_extreme || by[i].is_extreme;
+  }
+  const int valid = min(kSliceEights, columns - first_eight);
+#pragma unroll
+  for (int k = 0; k < rows; ++k) {
+    const int64_t row = begin + lane + k * kSliceLanes;
+    uint8_t* to = codes + ((first_token + row) * columns + first_eight) * form.width;
+    uint8_t* draft = matched(drafts[lane], to);
+    if (row < end) {
+      Octet v;
+      raw[k].get(v);
+      coder.code(v, by, is_extreme);
+      put_bytes(draft + eight * form.width, packer.pack(v), form.width);
+    }
+    __syncwarp();
+    if (row < end) copy_bytes(to, draft, valid * form.width, eight, kSliceEights);
+    __syncwarp();
+  }
+}
+
+template <class Statistic, class T>
+bool launch_cluster(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
+                    cudaStream_t stream) {
+  constexpr int64_t kAtOnce = int64_t{kClusterBlocks} * kSliceLanes;
+  if (!form.is_per_channel || form.channels % 8 != 0 ||
+      form.tokens_per_scale > kManySliceRows * kAtOnce)
+    return false;
+  const dim3 blocks(blocks_for(form.channels, 8 * kSliceEights) * kClusterBlocks,
+                    static_cast<unsigned>(form.tokens / form.tokens_per_scale));
+  const auto kernel = form.tokens_per_scale <= kFewSliceRows * kAtOnce
+                          ? cluster_kernel<Statistic, T, kFewSliceRows>
+                          : cluster_kernel<Statistic, T, kManySliceRows>;
+  cuda::launch("fixpoint cluster_kernel", {blocks, dim3(kThreads), 0, stream}, kernel, form, x,
+               scales, codes);
+  return true;
+}
+
+constexpr int kHeldEights = 8;  // of a thread
+
+/// A warp has a token, whose channels share a scale, in its registers.
+template <class Statistic, class T>
+__global__ void __launch_bounds__(kThreads)
+    token_code_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
+                      uint8_t* codes) {
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
+  const int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32, columns = form.channels / 8;
+  if (token >= form.tokens) return;
+  Raw<T> raw[kHeldEights];
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    const int eight = lane + 32 * k;
+    eight < columns ? raw[k].load(x + (token * columns + eight) * 8) : raw[k].clear();
+  }
+  typename Statistic::Type sum = {};
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    Octet v;
+    raw[k].get(v);
+#pragma unroll
+    for (const float value : v) Statistic::add(sum, value);
+  }
+  const float scale = Statistic::scale(join_lanes<Statistic>(sum), form.channels);
+  if (lane == 0) write_scale(scales, form.scale_type, token, scale);
+  const Coder coder(form.bits);
+  const Packer packer = coder.packer(form.width);
+  const Divider by = coder.divider(stored_scale(form.scale_type, scale));
+#pragma unroll
+  for (int k = 0; k < kHeldEights; ++k) {
+    const int valid = min(32, columns - 32 * k);
+    if (valid <= 0) break;
+    Octet v;
+    raw[k].get(v);
+    coder.code(v, by);
+    uint8_t* to = codes + (token * columns + 32 * k) * form.width;
+    uint8_t* draft = matched(shared[threadIdx.x / 32], to);
+    put_bytes(draft + lane * form.width, packer.pack(v), form.width);
+    __syncwarp();
+    copy_bytes(to, draft, valid * form.width, lane, 32);
+    __syncwarp();
+  }
+}
+
+template <class Statistic, class T>
+bool launch_tokens(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
+                   cudaStream_t stream) {
+  if (form.is_per_channel || form.tokens_per_scale != 1 || form.channels % 8 != 0 ||
+      form.channels > 256 * kHeldEights)
+    return false;
+  cuda::launch("fixpoint token_code_kernel",
+               {dim3(blocks_for(form.tokens, kThreads / 32)), dim3(kThreads), 0, stream},
+               token_code_kernel<Statistic, T>, form, x, scales, codes);
+  return true;
+}
+
+// ---- choice of the kernel ----------------------------------------------------------------------
+
+template <class Visit>
+void with_type(Number type, Visit&& visit) {
+  if (type == Number::kFloat) return visit(float{});
+  if (type == Number::kBfloat16) return visit(__nv_bfloat16{});
+  visit(__half{});
+}
+
+template <class Visit>
+void with_statistic(const CodeForm& form, Visit&& visit) {
+  form.is_l2 ? visit(MeanSquare{}) : visit(LargestMagnitude{});
+}
+
+cuda::Grid grid_of(const CodeForm& form, void* stream) {
+  const int64_t tokens = group_tokens_of(form),
+                count = (tokens + kRows - 1) / kRows * (form.channels / 8);
+  return {dim3(blocks_for(count, kThreads), static_cast<unsigned>(form.tokens / tokens)),
+          dim3(kThreads), 0, static_cast<cudaStream_t>(stream)};
+}
+
+cuda::Grid any_grid_of(const CodeForm& form, void* stream) {
+  return {dim3(blocks_for(form.tokens * form.channels, int64_t{8} * kThreads)), dim3(kThreads), 0,
+          static_cast<cudaStream_t>(stream)};
+}
+
+/// A thread takes eight numbers, the last one what is left.
+template <class From, class To>
+__global__ void cast_kernel(const From* from, To* to, int64_t count) {
+  const int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * 8;
+  if (at + 8 <= count) {
+    Raw<From> raw;
+    Octet v;
+    raw.load(from + at);
+    raw.get(v);
+    store_cut(to + at, v);
+  } else {
+    for (int64_t i = at; i < count; ++i) to[i] = saturated_cast<To>(widen(from[i]));
+  }
+}
+
+}  // namespace
+
+int64_t scratch_bytes(const CodeForm& form) {
+  const int64_t groups = form.tokens / form.tokens_per_scale;
+  return 8 * parts_of(form) * groups * (form.is_per_channel ? form.channels : 1);
+}
+
+void launch_scales(const CodeForm& form, const void* x, Number type, void* scratch, uint8_t* scales,
+                   void* stream) {
+  const auto on = static_cast<cudaStream_t>(stream);
+  with_type(type, [&](auto number) {
+    using T = decltype(number);
+    with_statistic(form, [&](auto statistic) {
+      using Statistic = decltype(statistic);
+      const auto* values = static_cast<const T*>(x);
+      if (form.channels % 8 == 0)
+        launch_statistic<Statistic, T, 8>(form, values, scratch, scales, on);
+      else
+        launch_statistic<Statistic, T, 1>(form, values, scratch, scales, on);
+    });
+  });
+}
+
+void launch_codes(const CodeForm& form, const void* x, Number type, const uint8_t* scales,
+                  uint8_t* codes, void* stream) {
+  with_type(type, [&](auto number) {
+    using T = decltype(number);
+    const auto* values = static_cast<const T*>(x);
+    if (form.channels % 8 == 0)
+      cuda::launch("fixpoint code_kernel", grid_of(form, stream), code_kernel<T>, form,
+                   group_tokens_of(form), values, scales, codes);
+    else
+      cuda::launch("fixpoint any_code_kernel", any_grid_of(form, stream), any_code_kernel<T>, form,
+                   values, scales, codes);
+  });
+}
+
+void launch_scales_and_codes(const CodeForm& form, const void* x, Number type, void* scratch,
+                             uint8_t* scales, uint8_t* codes, void* stream) {
+  bool is_done = false;
+  with_type(type, [&](auto number) {
+    with_statistic(form, [&](auto statistic) {
+      using Statistic = decltype(statistic);
+      const auto* values = static_cast<const decltype(number)*>(x);
+      const auto on = static_cast<cudaStream_t>(stream);
+      is_done = launch_cluster<Statistic>(form, values, scales, codes, on) ||
+                launch_tokens<Statistic>(form, values, scales, codes, on);
+    });
+  });
+  if (is_done) return;
+  launch_scales(form, x, type, scratch, scales, stream);
+  launch_codes(form, x, type, scales, codes, stream);
+}
+
+void launch_values(const CodeForm& form, const uint8_t* codes, const uint8_t* scales, void* x,
+                   Number type, void* stream) {
+  with_type(type, [&](auto number) {
+    auto* values = static_cast<decltype(number)*>(x);
+    if (form.channels % 8 == 0)
+      cuda::launch("fixpoint value_kernel", grid_of(form, stream), value_kernel<decltype(number)>,
+                   form, group_tokens_of(form), codes, scales, values);
+    else
+      cuda::launch("fixpoint any_value_kernel", any_grid_of(form, stream),
+                   any_value_kernel<decltype(number)>, form, codes, scales, values);
+  });
+}
+
+void launch_cast(const void* from, Number from_type, void* to, Number to_type, int64_t count,
+                 void* stream) {
+  const cuda::Grid grid{dim3(blocks_for(count, int64_t{8} * kThreads)), dim3(kThreads), 0,
+                        static_cast<cudaStream_t>(stream)};
+  with_type(from_type, [&](auto source) {
+    with_type(to_type, [&](auto target) {
+      using From = decltype(source);
+      using To = decltype(target);
+      cuda::launch("cast_kernel", grid, cast_kernel<From, To>, static_cast<const From*>(from),
+                   static_cast<To*>(to), count);
+    });
+  });
+}
+
+}  // namespace qtk::boundary
