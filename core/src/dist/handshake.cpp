@@ -1,6 +1,7 @@
 #include "dist/handshake.hpp"
 
 #include "base/fault_point.hpp"
+#include "base/interrupt.hpp"
 #include "base/nearest_name.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -77,6 +78,7 @@ void introduce(RunStore& store, const Mesh& mesh, const std::string& who, Second
     for (size_t rank = 0; rank < found.size(); ++rank)
       if (!found[rank]) missing.push_back(std::to_string(rank));
     if (missing.empty()) return;
+    stop_if_interrupted();  // a launcher that lost one of them says so with SIGTERM
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   } while (std::chrono::steady_clock::now() < end);
   throw Error("of " + std::to_string(mesh.world()) + " processes, ranks " + join(missing) +
