@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--only", default=",".join(WIRES))
     options = parser.parse_args()
     folder = options.out.resolve()
-    wide_model.write(folder / "model", hidden=128, inner=128, layers=4, tokenizer=wide_model.byte_tokenizer())
+    wide_model.write(folder / "model", hidden=128, inner=128, layers=4)
     text = options.text.read_text(errors="replace")
     (folder / "train.txt").write_text(text[:WINDOWS * CTX + 1])  # a token is a byte
     (folder / "held_out.txt").write_text(text[len(text) * 9 // 10:])

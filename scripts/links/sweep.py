@@ -31,7 +31,7 @@ PAYLOAD = 1448 / 1514
 
 
 def write_config(folder, options):
-    wide_model.write(folder / "model", options.hidden, options.inner, STAGES, wide_model.byte_tokenizer())
+    wide_model.write(folder / "model", options.hidden, options.inner, STAGES)
     text = pathlib.Path(__file__).resolve().read_text() * 40
     (folder / "text.txt").write_text(text)
     (folder / "run.yaml").write_text(f"""qtk: 1
@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--rates", default="100,300,500,1000")
     parser.add_argument("--only", default=",".join(WIRES))
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--micro-batches", type=int, default=16)
+    parser.add_argument("--micro-batches", type=int, default=32)
     parser.add_argument("--ctx", type=int, default=512)
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--inner", type=int, default=32)

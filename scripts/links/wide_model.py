@@ -23,16 +23,23 @@ def shapes(hidden, inner, layers):
         yield at + "mlp.down_proj.weight", [hidden, inner], 0, 0.05
 
 
-def write(folder, hidden, inner, layers, tokenizer):
-    """@param tokenizer: content of tokenizer.json, of at most VOCABULARY tokens"""
+def write_settings(folder, hidden, inner, layers, is_tied=False):
+    """config.json and a tokenizer with one token per byte."""
     folder.mkdir(parents=True, exist_ok=True)
-    heads = 2
+    heads = max(2, inner // 64)
     (folder / "config.json").write_text(json.dumps({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": hidden,
         "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads,
         "num_key_value_heads": heads, "head_dim": inner // heads, "max_position_embeddings": 2048, "hidden_act": "silu",
-        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False, "bos_token_id": 0, "eos_token_id": 1,
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": is_tied, "bos_token_id": 0, "eos_token_id": 1,
         "torch_dtype": "float32"}))
+    (folder / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": False}))
+
+
+def write(folder, hidden, inner, layers):
+    write_settings(folder, hidden, inner, layers)
     generator = random.Random(1)
     header, blobs, end = {}, [], 0
     for name, shape, mean, deviation in shapes(hidden, inner, layers):
@@ -43,9 +50,6 @@ def write(folder, hidden, inner, layers, tokenizer):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": False}))
 
 
 def byte_tokenizer():
