@@ -391,6 +391,7 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
       }
       write_codes<tile>(v, place.lane, cell, bits, codes);
     }
+    __syncwarp();  // a tile's threads have read its cell before one of them writes the next pass's
   }
   __syncthreads();
   // The last warps write the tables while the others write the codes; few warps do both in turn.
