@@ -33,9 +33,10 @@ at::Tensor DeltaLink::remembered(const MessageInfo& info, at::Device device) con
 void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
   for (int64_t row = 0; row < m_BSC.size(0); ++row) {
     const at::Tensor m_SC = m_BSC[row];
-    // Else no later visit of the sample would be finite.
-    const at::Tensor kept_SC =
-        at::where(m_SC.isfinite().all(), m_SC, at::zeros({}, m_SC.options()));
+    // Else no later visit of the sample would be finite. The host is not made to wait for a device.
+    const at::Tensor is_finite = m_SC.isfinite().all(), zero = at::zeros({}, m_SC.options());
+    const bool is_known = m_SC.is_cpu() && is_finite.item<bool>();
+    const at::Tensor kept_SC = is_known ? m_SC : at::where(is_finite, m_SC, zero);
     cache_.put(info.samples[static_cast<size_t>(row)], keep(kept_SC));
   }
 }

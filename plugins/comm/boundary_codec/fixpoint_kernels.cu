@@ -11,11 +11,14 @@ namespace qtk::boundary {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRows = 4;              // tokens of a thread
-constexpr int kWarpBytes = 256 + 16;  // of 32 times eight codes, wherever they begin
+constexpr int kValueRows = 4;  // tokens of a thread that decodes
+template <class T>
+constexpr int kCodeRows = sizeof(T) == 2 ? 8 : 4;  // and of one that encodes
+constexpr int kWarpBytes = 256 + 16;               // of 32 times eight codes, wherever they begin
 
 /// Which eights of neighbouring numbers a thread has: one channel range, `rows` tokens, `step`
 /// eights apart.
+template <int most_rows>
 struct Eights {
   int64_t first, step;
   int lane, valid;  // lanes of the warp that have any
@@ -27,7 +30,8 @@ struct Eights {
   /// Blocks (x, y): numbers of group y.
   __device__ Eights(const CodeForm& form, int64_t group_tokens) {
     const int columns = form.channels / 8;
-    const int64_t rows_apart = (group_tokens + kRows - 1) / kRows, count = rows_apart * columns;
+    const int64_t rows_apart = (group_tokens + most_rows - 1) / most_rows,
+                  count = rows_apart * columns;
     const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     lane = static_cast<int>(threadIdx.x) % 32;
     valid = static_cast<int>(max(int64_t{0}, min(int64_t{32}, count - (at - lane))));
@@ -38,7 +42,7 @@ struct Eights {
     channel = static_cast<int>(at - row * columns) * 8;
     token = group * group_tokens + row;
     rows = 0;
-    for (int k = 0; k < kRows; ++k)
+    for (int k = 0; k < most_rows; ++k)
       if (row + k * rows_apart < group_tokens) rows = k + 1;
     if (at >= count) rows = 0;
   }
@@ -60,7 +64,8 @@ __global__ void __launch_bounds__(kThreads)
     code_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const T* x,
                 const uint8_t* scales, uint8_t* codes) {
   __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
-  const Eights at(form, group_tokens);
+  constexpr int kRows = kCodeRows<T>;
+  const Eights<kRows> at(form, group_tokens);
   Raw<T> raw[kRows];
 #pragma unroll
   for (int k = 0; k < kRows; ++k)
@@ -106,11 +111,11 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     value_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const uint8_t* codes,
                  const uint8_t* scales, T* x) {
-  __shared__ __align__(16) uint8_t shared[kThreads / 32][kRows][kWarpBytes];
-  const Eights at(form, group_tokens);
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kValueRows][kWarpBytes];
+  const Eights<kValueRows> at(form, group_tokens);
   auto& mine = shared[threadIdx.x / 32];
 #pragma unroll
-  for (int k = 0; k < kRows; ++k) {
+  for (int k = 0; k < kValueRows; ++k) {
     const int valid = at.valid_in(k);
     const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
     copy_bytes(matched(mine[k], from), from, valid * form.width, at.lane, 32);
@@ -128,7 +133,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (const float each : scale) is_wide = is_wide || exceeds(each);
 #pragma unroll
-  for (int k = 0; k < kRows; ++k) {
+  for (int k = 0; k < kValueRows; ++k) {
     if (k >= at.rows) break;
     if (!form.is_per_channel) {
       const float one =
@@ -392,9 +397,9 @@ void with_statistic(const CodeForm& form, Visit&& visit) {
   form.is_l2 ? visit(MeanSquare{}) : visit(LargestMagnitude{});
 }
 
-cuda::Grid grid_of(const CodeForm& form, void* stream) {
+cuda::Grid grid_of(const CodeForm& form, int rows, void* stream) {
   const int64_t tokens = group_tokens_of(form),
-                count = (tokens + kRows - 1) / kRows * (form.channels / 8);
+                count = (tokens + rows - 1) / rows * (form.channels / 8);
   return {dim3(blocks_for(count, kThreads), static_cast<unsigned>(form.tokens / tokens)),
           dim3(kThreads), 0, static_cast<cudaStream_t>(stream)};
 }
@@ -448,8 +453,8 @@ void launch_codes(const CodeForm& form, const void* x, Number type, const uint8_
     using T = decltype(number);
     const auto* values = static_cast<const T*>(x);
     if (form.channels % 8 == 0)
-      cuda::launch("fixpoint code_kernel", grid_of(form, stream), code_kernel<T>, form,
-                   group_tokens_of(form), values, scales, codes);
+      cuda::launch("fixpoint code_kernel", grid_of(form, kCodeRows<T>, stream), code_kernel<T>,
+                   form, group_tokens_of(form), values, scales, codes);
     else
       cuda::launch("fixpoint any_code_kernel", any_grid_of(form, stream), any_code_kernel<T>, form,
                    values, scales, codes);
@@ -478,8 +483,9 @@ void launch_values(const CodeForm& form, const uint8_t* codes, const uint8_t* sc
   with_type(type, [&](auto number) {
     auto* values = static_cast<decltype(number)*>(x);
     if (form.channels % 8 == 0)
-      cuda::launch("fixpoint value_kernel", grid_of(form, stream), value_kernel<decltype(number)>,
-                   form, group_tokens_of(form), codes, scales, values);
+      cuda::launch("fixpoint value_kernel", grid_of(form, kValueRows, stream),
+                   value_kernel<decltype(number)>, form, group_tokens_of(form), codes, scales,
+                   values);
     else
       cuda::launch("fixpoint any_value_kernel", any_grid_of(form, stream),
                    any_value_kernel<decltype(number)>, form, codes, scales, values);

@@ -137,12 +137,12 @@ __device__ bool may_exceed(float zero, float scale, int bits, bool is_rotated) {
 
 template <class T, int tile, bool is_dense>
 __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads, is_dense ? 3 : 1)
-    decode_kernel(const __grid_constant__ Plan plan, int pass_tokens, const uint8_t* wire, T* x) {
+    decode_kernel(const __grid_constant__ Plan plan, const __grid_constant__ SharedParts parts,
+                  int pass_tokens, const uint8_t* wire, T* x) {
   constexpr int kLanes = Lanes<tile>::kCount;
   extern __shared__ uint4 memory[];
   __shared__ TokenPlace places[kTokens];
   auto* shared = reinterpret_cast<uint8_t*>(memory);
-  const SharedParts parts(plan, pass_tokens);
   const Part part(plan, parts, shared, wire);
   const bool ranks_tiles = plan.row_tokens == 0;
   const Place place(plan, static_cast<int>(threadIdx.x), kLanes);
@@ -196,14 +196,15 @@ void launch_decode(const Plan& plan, const uint8_t* wire, void* x, boundary::Num
     using T = typename decltype(subject)::Type;
     constexpr int kTile = decltype(subject)::kTile;
     const Shape shape(plan, plan.tiles * Lanes<kTile>::kCount);
-    const int bytes = SharedParts(plan, shape.pass_tokens).bytes;
-    const auto kernel =
-        shape.is_dense ? decode_kernel<T, kTile, true> : decode_kernel<T, kTile, false>;
-    allow_shared(kernel, bytes);
+    const SharedParts parts(plan, shape.pass_tokens);
+    auto* kernel = decode_kernel<T, kTile, false>;
+    if constexpr (kTile >= kSmallestDenseTile)
+      if (shape.is_dense) kernel = decode_kernel<T, kTile, true>;
+    allow_shared(kernel, parts.bytes);
     cuda::launch("tah decode_kernel",
-                 {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(bytes),
+                 {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(parts.bytes),
                   static_cast<cudaStream_t>(stream)},
-                 kernel, plan, shape.pass_tokens, wire, static_cast<T*>(x));
+                 kernel, plan, parts, shape.pass_tokens, wire, static_cast<T*>(x));
   });
 }
 

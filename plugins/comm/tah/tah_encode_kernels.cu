@@ -195,11 +195,12 @@ struct Target {
       : first(static_cast<int64_t>(blockIdx.x) * kTokens),
         tokens(static_cast<int>(min(static_cast<int64_t>(kTokens), plan.tokens - first))),
         tiles(tokens * plan.tiles) {
-    const int64_t low_tiles = first * plan.low_per_row, all = first * plan.tiles;
-    zeros = wire + plan.zeros_at + 2 * all;
-    scales = wire + plan.scales_at + 2 * all;
-    low = wire + code_bytes(low_tiles * plan.tile, plan.low_bits);
-    high = wire + plan.high_at + code_bytes((all - low_tiles) * plan.tile, plan.high_bits);
+    const int64_t block = blockIdx.x;
+    zeros = wire + plan.zeros_at + block * (2 * kTokens * plan.tiles);
+    scales = wire + plan.scales_at + block * (2 * kTokens * plan.tiles);
+    low = wire + block * (plan.low_per_row * plan.tile * plan.low_bits);  // times kTokens / 8
+    high = wire + plan.high_at +
+           block * ((plan.tiles - plan.low_per_row) * plan.tile * plan.high_bits);
   }
 };
 
@@ -326,12 +327,12 @@ __device__ void write_code_parts(const Plan& plan, const Draft& draft, const Sha
 
 template <class T, int tile, bool is_dense>
 __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads, is_dense ? 3 : 1)
-    encode_kernel(const __grid_constant__ Plan plan, int pass_tokens, const T* x, uint8_t* wire) {
+    encode_kernel(const __grid_constant__ Plan plan, const __grid_constant__ SharedParts parts,
+                  int pass_tokens, const T* x, uint8_t* wire) {
   constexpr int kLanes = Lanes<tile>::kCount, kRuns = Lanes<tile>::kRuns;
   extern __shared__ uint4 memory[];
   __shared__ TokenPlace places[kTokens];
   auto* shared = reinterpret_cast<uint8_t*>(memory);
-  const SharedParts parts(plan, pass_tokens);
   const Target target(plan, wire);
   const Draft draft(parts, target, shared);
   const bool ranks_tiles = plan.row_tokens == 0;
@@ -342,10 +343,10 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
     const bool is_real = place.slot < pass_tiles;  // else the thread only takes part in shuffles
     const int bit = pass * plan.tiles + place.slot;
     boundary::Raw<T> raw[kRuns];
-    const T* from = x + target.first * plan.channels + bit * tile;
+    const T* from = x + target.first * plan.channels + bit * tile + place.lane * 8;
 #pragma unroll
     for (int run = 0; run < kRuns; ++run)
-      is_real ? raw[run].load(from + run_begin<tile>(run, place.lane)) : raw[run].clear();
+      is_real ? raw[run].load(from + run_begin<tile>(run, 0)) : raw[run].clear();
     if (pass == 0) {  // while the values are on their way
       draft.clear(plan, pass_tokens);
       if (!ranks_tiles) find_tokens(plan, target, wire + plan.precision_at, places);
@@ -390,6 +391,7 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
       }
       write_codes<tile>(v, place.lane, cell, bits, codes);
     }
+    __syncwarp();  // a tile's threads have read its cell before one of them writes the next pass's
   }
   __syncthreads();
   // The last warps write the tables while the others write the codes; few warps do both in turn.
@@ -524,13 +526,14 @@ void launch_encode(const Plan& plan, const void* x, boundary::Number type, float
       launch_token_ranks(plan, values, reinterpret_cast<unsigned*>(scores),
                          wire + plan.precision_at, on);
     const Shape shape(plan, plan.tiles * Lanes<kTile>::kCount);
-    const int bytes = SharedParts(plan, shape.pass_tokens).bytes;
-    const auto kernel =
-        shape.is_dense ? encode_kernel<T, kTile, true> : encode_kernel<T, kTile, false>;
-    allow_shared(kernel, bytes);
+    const SharedParts parts(plan, shape.pass_tokens);
+    auto* kernel = encode_kernel<T, kTile, false>;
+    if constexpr (kTile >= kSmallestDenseTile)
+      if (shape.is_dense) kernel = encode_kernel<T, kTile, true>;
+    allow_shared(kernel, parts.bytes);
     cuda::launch("tah encode_kernel",
-                 {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(bytes), on}, kernel,
-                 plan, shape.pass_tokens, values, wire);
+                 {dim3(shape.blocks), dim3(shape.threads), static_cast<size_t>(parts.bytes), on},
+                 kernel, plan, parts, shape.pass_tokens, values, wire);
   });
 }
 

@@ -120,7 +120,7 @@ struct SharedParts {
 
   /// Codes lie in `low` and `high` where tiles are ranked, else in kTokens parts of `token_codes`
   /// bytes from `low` on.
-  __host__ __device__ SharedParts(const Plan& plan, int pass_tokens) {
+  SharedParts(const Plan& plan, int pass_tokens) {
     const int tiles = kTokens * plan.tiles, words = (tiles + 31) / 32 + 1;
     int at = 0;
     const auto part = [&at](int64_t size) {
@@ -161,7 +161,7 @@ inline int pass_tokens_of(int token_lanes, int threads) {
 /// Blocks of a launch. Few tokens are all in flight at once, in large blocks; many go through
 /// smaller ones with fewer registers, several to a multiprocessor.
 struct Shape {
-  static constexpr int kDenseThreads = 512;  // three times, with 40 registers each
+  static constexpr int kDenseThreads = 416;  // three times, with 48 registers each
 
   unsigned blocks, threads;
   int pass_tokens;
