@@ -98,13 +98,14 @@ TEST(HandshakeTest, RanksThatDoNotComeAreNamed) {
   const Ranks ranks(1, 4);
   const auto failures = in_threads(2, [&](int i) {
     RunStore store = ranks.store();
-    introduce(store, ranks.mesh(2 * i), "host", Seconds(1));
+    introduce(store, ranks.mesh(2 * i), "host", Seconds(0.3));
   });
 
   for (const auto& failure : failures) {
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code, ExitCode::kPeerLost);
-    EXPECT_EQ(failure->sentence, "of 4 processes, ranks 1, 3 did not appear within 1 s");
+    EXPECT_TRUE(failure->sentence.starts_with("of 4 processes, ranks 1, 3 did not appear within "))
+        << failure->sentence;
   }
 }
 

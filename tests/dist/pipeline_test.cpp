@@ -176,6 +176,26 @@ TEST(PipelineTest, AWarmUpIsExact) {
   });
 }
 
+TEST(PipelineTest, AFirstStageMayHaveNothingToTrain) {
+  const Ranks ranks(1, 2);
+  const Layers whole = alone(3);
+  ranks.run([&](World& world) {
+    StageAtWork<Raw> work(world, ScheduleKind::k1f1b);
+    const int stage = world.mesh().stage();
+    Layers model(2 * stage, 2 * stage + 2, stage == 1);
+    if (stage == 0)
+      for (auto* tensors : {&model.weights, &model.biases})
+        for (auto& tensor : *tensors) tensor.requires_grad_(false);
+
+    work.pipeline.run(model, plan_of(3));
+
+    if (stage == 1)
+      expect_gradients(model, whole, 2);
+    else
+      EXPECT_FALSE(model.weights[0].grad().defined());
+  });
+}
+
 TEST(PipelineTest, EveryOperationIsAnnouncedInTheOrderOfTheSchedule) {
   const Ranks ranks(1, 2);
   ranks.run([](World& world) {

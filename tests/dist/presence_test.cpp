@@ -5,13 +5,13 @@
 namespace qtk::dist {
 namespace {
 
-/// A rank counts as lost after half a second, a step as hung after a second.
+/// After half a second a rank counts as lost and a step as hung.
 Timeouts short_timeouts() {
   return {.heartbeat = Seconds(0.05),
           .missed = 10,
           .operation = Seconds(5),
           .step_factor = 2,
-          .step_floor = Seconds(1),
+          .step_floor = Seconds(0.5),
           .rendezvous = Seconds(20)};
 }
 
@@ -40,7 +40,9 @@ class PresenceTest : public ::testing::Test {
     for (int rank = 0; rank < kRanks; ++rank)
       for (const auto& sentence : losses_->of(rank)) ADD_FAILURE() << rank << ": " << sentence;
   }
-  static void wait_twice_the_limit() { std::this_thread::sleep_for(std::chrono::seconds(1)); }
+  static void wait_beyond_the_limit() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  }
 
   const Ranks ranks_{1, kRanks, short_timeouts()};
   const RunStore store_ = ranks_.store();
@@ -62,7 +64,7 @@ TEST_F(PresenceTest, ARankThatGoesSilentIsReportedByAllOthersOnce) {
         "; last it was at step 7, receive forward micro-batch 3 from rank 0 (stage 0)"))
         << sentence;
   }
-  wait_twice_the_limit();
+  wait_beyond_the_limit();
   EXPECT_EQ(losses_->of(0).size(), 1u);
   EXPECT_EQ(losses_->of(2).size(), 1u);
 }
@@ -84,7 +86,7 @@ TEST_F(PresenceTest, AReasonToEndIsPassedOn) {
 
 TEST_F(PresenceTest, WhoLeavesIsNotTakenForLost) {
   of(1).leave();
-  wait_twice_the_limit();
+  wait_beyond_the_limit();
 
   in_threads(2, [&](int i) { of(2 * i).leave(); });
 
@@ -116,7 +118,7 @@ TEST_F(PresenceTest, AStepThatHangsIsReportedWithWhatEveryRankDoes) {
   for (int rank = 0; rank < kRanks; ++rank) {
     const std::string sentence = losses_->await(rank);
     EXPECT_TRUE(sentence.starts_with("step 4 hangs: it has taken ")) << sentence;
-    EXPECT_TRUE(contains(sentence, "the limit is 1.0 s")) << sentence;
+    EXPECT_TRUE(contains(sentence, "the limit is 0.5 s")) << sentence;
     for (int other = 0; other < kRanks; ++other)
       EXPECT_TRUE(contains(sentence, ranks_.mesh(0).name_of(other) + ": step 4, operation " +
                                          std::to_string(other) + "x, for "))
@@ -129,7 +131,7 @@ TEST_F(PresenceTest, WhatIsDoneBetweenStepsMayTakeAsLongAsItNeeds) {
     of(rank).set_step(1);
     of(rank).step_finished(Seconds(0.01));
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  wait_beyond_the_limit();
 
   expect_no_losses();
 }

@@ -124,7 +124,7 @@ TEST(ProcessGroupTest, GroupsAreThoseOfTheMesh) {
 
 TEST(ProcessGroupTest, AnOperationThatNobodyAnswersEndsAndIsNamed) {
   auto timeouts = patient_timeouts();
-  timeouts.operation = Seconds(2);
+  timeouts.operation = Seconds(1.5);
   const Ranks ranks(1, 3, timeouts);
   std::latch is_over(2);
 
@@ -132,7 +132,7 @@ TEST(ProcessGroupTest, AnOperationThatNobodyAnswersEndsAndIsNamed) {
     if (world.mesh().rank == 0) {
       // What the others wait for can be read meanwhile.
       const auto reports = [&](const std::string& what) {
-        for (int i = 0; i < 150; ++i) {
+        for (int i = 0; i < 120; ++i) {
           if (contains(world.presence().report(), what)) return true;
           std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -20,6 +21,10 @@
 #include <vector>
 
 namespace qtk::dist {
+
+/// c10d looks up the names of all addresses; a machine whose name server is slow must not look like
+/// a lost rank. Before anything else, because the resolver reads it once.
+inline const int kAsksNoNameServer = ::setenv("RES_OPTIONS", "attempts:0", /*overwrite=*/1);
 
 /// Patient: a machine that compiles meanwhile must not look like a lost rank.
 inline Timeouts patient_timeouts() {

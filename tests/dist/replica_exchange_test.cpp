@@ -110,7 +110,7 @@ TEST(CompressedSumTest, FollowsItsFormulas) {
 }
 
 TEST(CompressedSumTest, WhatAStepLosesIsSentWithTheNextOne) {
-  constexpr int kSteps = 40;
+  constexpr int kSteps = 20;
   const Ranks ranks(2, 1);
   const at::Tensor truth = flat(gradients_of(0, 0)) + flat(gradients_of(1, 0));
   ranks.run([&](World& world) {

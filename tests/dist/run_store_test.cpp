@@ -62,10 +62,10 @@ TEST_F(RunStoreTest, NumbersAddUp) {
 TEST_F(RunStoreTest, WhatNobodyWritesIsWaitedForInVain) {
   RunStore store = open(true);
   try {
-    store.get("key", Seconds(1));
+    store.get("key", Seconds(0.3));
     FAIL() << "there is no key";
   } catch (const Error& error) {
-    EXPECT_TRUE(std::string(error.what()).starts_with("waited 1 s in vain for `key`: "))
+    EXPECT_TRUE(std::string(error.what()).starts_with("waited 0 s in vain for `key`: "))
         << error.what();
     EXPECT_EQ(error.code(), ExitCode::kPeerLost);
   }
@@ -88,11 +88,13 @@ TEST_F(RunStoreTest, AStoreThatGoesAwayEndsTheWaitAtOnce) {
 
 TEST_F(RunStoreTest, RankZeroThatIsNotThereIsNamed) {
   try {
-    RunStore::open(environment(false), Seconds(1));
+    RunStore::open(environment(false), Seconds(0.3));
     FAIL() << "nobody listens";
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()), "rank 1 could not reach rank 0 at 127.0.0.1:" +
-                                             std::to_string(port_.number()) + " within 1 s");
+    EXPECT_TRUE(std::string(error.what())
+                    .starts_with("rank 1 could not reach rank 0 at 127.0.0.1:" +
+                                 std::to_string(port_.number()) + " within "))
+        << error.what();
     EXPECT_EQ(error.code(), ExitCode::kPeerLost);
   }
 }

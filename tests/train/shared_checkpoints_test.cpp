@@ -104,7 +104,7 @@ TEST(SharedCheckpointsTest, NoneIsNoneForAll) {
 TEST(SharedCheckpointsTest, ARankThatFailsLeavesNoCheckpoint) {
   const TemporaryFolder folder;
   auto timeouts = dist::patient_timeouts();
-  timeouts.operation = dist::Seconds(1);
+  timeouts.operation = dist::Seconds(1.5);
   const Ranks ranks(1, 2, timeouts);
   const auto failures = ranks.try_run([&](World& world) {
     SharedCheckpoints checkpoints(folder / "c", 2, world, false);

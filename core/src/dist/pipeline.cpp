@@ -83,7 +83,8 @@ void Pipeline::backward(const StepPlan& plan, int64_t micro_batch) {
   if (backward_in_) gradient = backward_in_->take(info(plan, micro_batch), /*is_leaf=*/false);
   {
     const auto span = timeline_.span(Lane::kBackwardCompute, "compute", micro_batch);
-    torch::autograd::backward({held.output}, {gradient});
+    // A first stage may have nothing to train.
+    if (held.output.requires_grad()) torch::autograd::backward({held.output}, {gradient});
   }
   if (!backward_out_) return;
   QTK_CHECK(held.input.grad().defined(), "the loss of micro-batch ", micro_batch,

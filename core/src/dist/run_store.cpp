@@ -4,13 +4,14 @@
 
 #include <qtk/runtime/error.hpp>
 
+#include <arpa/inet.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -48,15 +49,22 @@ c10::intrusive_ptr<c10d::TCPStore> open_in_time(const std::string& address,
   return store.get();
 }
 
+/// c10d looks up the name of every address that it connects to or accepts, only to log it. While a
+/// name server does not answer, by default for ten seconds, its store serves nobody, and all ranks
+/// take one another for lost. Where addresses are numbers there is no reason to be patient.
+void be_impatient_with_name_servers(const std::string& address) {
+  in6_addr ignored;
+  if (::inet_pton(AF_INET, address.c_str(), &ignored) == 1 ||
+      ::inet_pton(AF_INET6, address.c_str(), &ignored) == 1)
+    ::setenv("RES_OPTIONS", "timeout:1 attempts:1", /*overwrite=*/0);
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const LaunchEnvironment& environment, bool listens,
                                         Seconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(environment.master_port);
   options.isServer = listens;
   options.waitWorkers = false;
-  // The daemon on libuv looks up the name of whoever connects, and while a name server does not
-  // answer it serves nobody: five seconds are enough to take all ranks for lost.
-  options.useLibUV = false;
   options.timeout = milliseconds(timeout);
   auto store = open_in_time(environment.master_address, options);
   return c10::make_intrusive<c10d::PrefixStore>(
@@ -71,6 +79,7 @@ RunStore::RunStore(RunStore&&) noexcept = default;
 
 RunStore RunStore::open(const LaunchEnvironment& environment, Seconds timeout) {
   const bool listens = environment.rank == 0 && !environment.agent_hosts_store;
+  be_impatient_with_name_servers(environment.master_address);
   try {
     return RunStore(
         std::make_unique<Handle>(Handle{environment, connect(environment, listens, timeout)}));
