@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kGroup = 8;
 constexpr int64_t kGroupsPerTask = 8192;
 
-void pack_group(const uint8_t* codes, int64_t count, int bits, uint8_t* packed) {
+inline void pack_group(const uint8_t* codes, int64_t count, int bits, uint8_t* packed) {
   uint64_t stream = 0;
   for (int64_t i = 0; i < count; ++i) stream = stream << bits | codes[i];
   stream <<= bits * (kGroup - count);
@@ -20,7 +20,7 @@ void pack_group(const uint8_t* codes, int64_t count, int bits, uint8_t* packed) 
     packed[byte] = static_cast<uint8_t>(stream >> (8 * (bits - 1 - byte)));
 }
 
-void unpack_group(const uint8_t* packed, int64_t count, int bits, uint8_t* codes) {
+inline void unpack_group(const uint8_t* packed, int64_t count, int bits, uint8_t* codes) {
   uint64_t stream = 0;
   for (int64_t byte = 0; byte < packed_bytes(count, bits); ++byte)
     stream |= static_cast<uint64_t>(packed[byte]) << (8 * (bits - 1 - byte));
@@ -29,11 +29,29 @@ void unpack_group(const uint8_t* packed, int64_t count, int bits, uint8_t* codes
     codes[i] = static_cast<uint8_t>(stream >> (bits * (kGroup - 1 - i)) & mask);
 }
 
-template <class Group>
-void for_each_group(int64_t count, const Group& group) {
-  at::parallel_for(0, (count + kGroup - 1) / kGroup, kGroupsPerTask, [&](int64_t at, int64_t end) {
-    for (; at < end; ++at) group(at, std::min(kGroup, count - at * kGroup));
-  });
+/// Whole groups with a width that the compiler knows, so that it unrolls their loops.
+template <int kBits>
+void pack_whole(const uint8_t* codes, int64_t groups, uint8_t* packed) {
+  for (int64_t group = 0; group < groups; ++group)
+    pack_group(codes + group * kGroup, kGroup, kBits, packed + group * kBits);
+}
+template <int kBits>
+void unpack_whole(const uint8_t* packed, int64_t groups, uint8_t* codes) {
+  for (int64_t group = 0; group < groups; ++group)
+    unpack_group(packed + group * kBits, kGroup, kBits, codes + group * kGroup);
+}
+
+using Whole = void (*)(const uint8_t* from, int64_t groups, uint8_t* to);
+constexpr Whole kPackWhole[] = {pack_whole<1>, pack_whole<2>, pack_whole<3>, pack_whole<4>,
+                                pack_whole<5>, pack_whole<6>, pack_whole<7>};
+constexpr Whole kUnpackWhole[] = {unpack_whole<1>, unpack_whole<2>, unpack_whole<3>,
+                                  unpack_whole<4>, unpack_whole<5>, unpack_whole<6>,
+                                  unpack_whole<7>};
+
+template <class Part>
+void for_each_part(int64_t groups, const Part& part) {
+  at::parallel_for(0, groups, kGroupsPerTask,
+                   [&](int64_t begin, int64_t end) { part(begin, end - begin); });
 }
 
 }  // namespace
@@ -46,9 +64,11 @@ void pack_codes(const uint8_t* codes, int64_t count, int bits, uint8_t* packed) 
     std::memcpy(packed, codes, static_cast<size_t>(count));
     return;
   }
-  for_each_group(count, [&](int64_t group, int64_t size) {
-    pack_group(codes + group * kGroup, size, bits, packed + group * bits);
+  const int64_t groups = count / kGroup, rest = count % kGroup;
+  for_each_part(groups, [&](int64_t begin, int64_t size) {
+    kPackWhole[bits - 1](codes + begin * kGroup, size, packed + begin * bits);
   });
+  if (rest > 0) pack_group(codes + groups * kGroup, rest, bits, packed + groups * bits);
 }
 
 void unpack_codes(const uint8_t* packed, int64_t count, int bits, uint8_t* codes) {
@@ -57,9 +77,11 @@ void unpack_codes(const uint8_t* packed, int64_t count, int bits, uint8_t* codes
     std::memcpy(codes, packed, static_cast<size_t>(count));
     return;
   }
-  for_each_group(count, [&](int64_t group, int64_t size) {
-    unpack_group(packed + group * bits, size, bits, codes + group * kGroup);
+  const int64_t groups = count / kGroup, rest = count % kGroup;
+  for_each_part(groups, [&](int64_t begin, int64_t size) {
+    kUnpackWhole[bits - 1](packed + begin * bits, size, codes + begin * kGroup);
   });
+  if (rest > 0) unpack_group(packed + groups * bits, rest, bits, codes + groups * kGroup);
 }
 
 }  // namespace qtk::boundary

@@ -2,6 +2,7 @@
 
 #include "boundary_codec/bit_stream.hpp"
 #include "boundary_codec/device_codec.hpp"
+#include "boundary_codec/vector_clones.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -39,6 +40,7 @@ float round_half_even(float u) {
   return (u + kShift) - kShift;
 }
 
+QTK_VECTOR_CLONES
 void encode_row(const float* x, const float* scale, int64_t stride, int64_t n, float half,
                 uint8_t* codes) {
 #pragma omp simd
@@ -49,6 +51,7 @@ void encode_row(const float* x, const float* scale, int64_t stride, int64_t n, f
   }
 }
 
+QTK_VECTOR_CLONES
 void decode_row(const uint8_t* codes, const float* scale, int64_t stride, int64_t n, float half,
                 float* x) {
 #pragma omp simd

@@ -7,9 +7,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <boundary_codec/bit_stream.hpp>
+#include <boundary_codec/vector_clones.hpp>
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 namespace qtk::tah {
 namespace {
@@ -48,11 +51,18 @@ bool has_outlier(const Peaks& peaks, double threshold) {
   return threshold >= 0 && peaks.largest >= threshold * peaks.second;
 }
 
-/// 0 if all values are finite. A NaN zero point lets the receiver see a diverged tile.
-float nan_unless_finite(const float* y, int64_t n) {
-  float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += y[i] * 0;
-  return sum;
+/// Of a tile; NaN for both if a value is NaN or infinite, which lets the receiver see that the run
+/// has diverged.
+QTK_VECTOR_CLONES
+std::pair<float, float> extremes(const float* y, int64_t n) {
+  float least = y[0], most = y[0], fault = 0;
+#pragma omp simd reduction(min : least) reduction(max : most) reduction(+ : fault)
+  for (int64_t i = 0; i < n; ++i) {
+    least = y[i] < least ? y[i] : least;
+    most = y[i] > most ? y[i] : most;
+    fault += y[i] * 0;
+  }
+  return {least + fault, most + fault};
 }
 
 Rotated rotate_outliers(const at::Tensor& x_BSC, double threshold, const Layout& layout) {
@@ -72,10 +82,7 @@ Rotated rotate_outliers(const at::Tensor& x_BSC, double threshold, const Layout&
       pivot[tile] = static_cast<uint8_t>(peaks.pivot);
       rotate(y, n, peaks.pivot);
     }
-    const auto [low, high] = std::minmax_element(y, y + n);
-    const float fault = nan_unless_finite(y, n);
-    least[tile] = *low + fault;
-    most[tile] = *high + fault;
+    std::tie(least[tile], most[tile]) = extremes(y, n);
   });
   return tiles;
 }
@@ -108,6 +115,7 @@ struct Grid {
   }
 };
 
+QTK_VECTOR_CLONES
 void encode_tile(const float* y, int64_t n, float zero, float scale, float levels, uint8_t* codes) {
   constexpr float kShift = 12582912.0F;  // rounds half to even: the unit in the last place is 1
   const float divisor = scale > 0 ? scale : 1.0F;

@@ -1,5 +1,7 @@
 #include "tile_rotation.hpp"
 
+#include <boundary_codec/vector_clones.hpp>
+
 #include <cmath>
 #include <utility>
 
@@ -7,6 +9,7 @@ namespace qtk::tah {
 namespace {
 
 /// v H_n / sqrt(n) by log2(n) butterfly steps; its own inverse.
+QTK_VECTOR_CLONES
 void hadamard(float* v, int64_t n) {
   for (int64_t width = 1; width < n; width *= 2)
     for (int64_t block = 0; block < n; block += 2 * width)
@@ -22,19 +25,25 @@ void hadamard(float* v, int64_t n) {
 
 }  // namespace
 
+// Three short passes that a compiler turns into vector code, where one pass with branches stays
+// scalar.
+QTK_VECTOR_CLONES
 Peaks find_peaks(const float* tile, int64_t n) {
   Peaks peaks;
-  peaks.largest = std::abs(tile[0]);
-  for (int64_t i = 1; i < n; ++i) {
-    const float magnitude = std::abs(tile[i]);
-    if (magnitude > peaks.largest) {
-      peaks.second = peaks.largest;
-      peaks.largest = magnitude;
-      peaks.pivot = i;
-    } else if (magnitude > peaks.second) {
-      peaks.second = magnitude;
-    }
+  if (std::isnan(tile[0])) return {.largest = tile[0]};
+  float largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int64_t i = 0; i < n; ++i)
+    largest = std::abs(tile[i]) > largest ? std::abs(tile[i]) : largest;
+  peaks.largest = largest;
+  while (std::abs(tile[peaks.pivot]) != largest) ++peaks.pivot;
+  float second = 0;
+#pragma omp simd reduction(max : second)
+  for (int64_t i = 0; i < n; ++i) {
+    const float magnitude = i == peaks.pivot ? 0.0F : std::abs(tile[i]);
+    second = magnitude > second ? magnitude : second;
   }
+  peaks.second = second;
   return peaks;
 }
 
