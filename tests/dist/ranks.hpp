@@ -26,6 +26,9 @@ namespace qtk::dist {
 /// a lost rank. Before anything else, because the resolver reads it once.
 inline const int kAsksNoNameServer = ::setenv("RES_OPTIONS", "attempts:0", /*overwrite=*/1);
 
+/// c10d keeps one record of collectives per process, which is not made for ranks that are threads.
+inline const int kKeepsNoRecord = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1);
+
 /// Patient: a machine that compiles meanwhile must not look like a lost rank.
 inline Timeouts patient_timeouts() {
   return {.heartbeat = Seconds(0.2),
