@@ -34,7 +34,7 @@ train() { # NAME PROCESSES OVERRIDE...
   for each in "$@"; do sets+=(--set "$each"); done
   local launch=()
   [ "$processes" -gt 1 ] && launch=(launch --nproc "$processes")
-  timeout 150 "$qtk" "${launch[@]}" run "$work/run.yaml" --out "$work/$name" "${sets[@]}" > "$out/$name.log" 2>&1 ||
+  timeout "${LIMIT:-45}" "$qtk" "${launch[@]}" run "$work/run.yaml" --out "$work/$name" "${sets[@]}" > "$out/$name.log" 2>&1 ||
     { echo "$name FAILED: $(grep -m2 -i error "$out/$name.log" | cut -c1-300)"; return 0; }
   cp "$work/$name/train/dense/metrics.jsonl" "$out/$name.jsonl"
   cp "$work/$name/train/dense/timing.json" "$out/$name.timing.json" 2>/dev/null || true

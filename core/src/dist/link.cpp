@@ -76,18 +76,25 @@ void SendingEnd::finish() {
 void ReceivingEnd::post(int64_t micro_batches, bool is_warmup) {
   const int64_t bytes = message_bytes(setup_, is_warmup);
   const auto device = setup_.group.device();
-  expected_.clear();
-  for (int64_t i = 0; i < micro_batches; ++i) {
-    at::Tensor& message = buffer_at(buffers_, static_cast<size_t>(i), bytes, device);
-    expected_.push_back(
-        setup_.group.receive(message, setup_.peer, static_cast<int>(i), what_of(setup_, i)));
-  }
+  expected_.assign(static_cast<size_t>(micro_batches), {});
+  for (size_t i = 0; i < expected_.size(); ++i) buffer_at(buffers_, i, bytes, device);
+  bool& has_run = has_run_[is_warmup ? 0 : 1];
+  is_needed_first_ = device.is_cuda() && !has_run;
+  has_run = true;
+  for (int64_t i = 0; i < micro_batches && !is_needed_first_; ++i) post_one(i);
+}
+
+void ReceivingEnd::post_one(int64_t micro_batch) {
+  const auto index = static_cast<size_t>(micro_batch);
+  expected_[index] = setup_.group.receive(
+      buffers_[index], setup_.peer, static_cast<int>(micro_batch), what_of(setup_, micro_batch));
 }
 
 at::Tensor ReceivingEnd::take(const MessageInfo& info, bool is_leaf) {
   fault_point("recv");
   const auto index = static_cast<size_t>(info.micro_batch);
   QTK_CHECK(index < expected_.size(), "no receive is posted for micro-batch ", info.micro_batch);
+  if (is_needed_first_) post_one(info.micro_batch);
   {
     const auto span = setup_.timeline.span(setup_.lane, "wait", info.micro_batch);
     expected_[index].wait();

@@ -56,16 +56,22 @@ class ReceivingEnd {
  public:
   explicit ReceivingEnd(LinkSetup setup) : setup_(std::move(setup)) {}
 
-  /// Posts the receives of a step: Gloo's sends only start once they are matched.
+  /// Posts the receives of a step: Gloo's sends only start once they are matched. On a GPU the
+  /// first step of each form posts them as they are needed: a receive under way occupies the
+  /// device, and whatever loads its kernels then for the first time could wait for it for ever.
   void post(int64_t micro_batches, bool is_warmup);
   /// Waits for the next message. @returns the decoded tensor, a leaf that requires a gradient if
   /// `is_leaf`
   at::Tensor take(const MessageInfo& info, bool is_leaf);
 
  private:
+  void post_one(int64_t micro_batch);
+
   LinkSetup setup_;
   std::vector<at::Tensor> buffers_;
   std::vector<Pending> expected_;
+  bool is_needed_first_ = false;      // receives of this step are posted by take()
+  bool has_run_[2] = {false, false};  // uncompressed, compressed
 };
 
 }  // namespace qtk::dist

@@ -13,6 +13,8 @@
 namespace qtk::dist {
 namespace {
 
+constexpr int kConnectTag = 1 << 25;
+
 std::string who() {
   char host[256] = "unknown";
   ::gethostname(host, sizeof host - 1);
@@ -95,6 +97,24 @@ void World::open_groups(c10::Device device) {
         group("ends",
               {mesh_.rank_of(mesh_.replica(), 0), mesh_.rank_of(mesh_.replica(), mesh_.stages - 1)},
               device);
+  connect_links(device);
+}
+
+/// NCCL connects two ranks at their first message and blocks until both have come. In a pipeline
+/// one would come with a forward message and the other with a backward one; so all pairs meet here,
+/// in one order.
+void World::connect_links(c10::Device device) {
+  begin("connecting the links");
+  at::Tensor nothing = at::zeros({1}, at::TensorOptions().device(device));
+  const auto meet_over = [&](ProcessGroup& group, int from, int to) {
+    if (group.position() == from) group.send(nothing, to, kConnectTag, "greeting").wait();
+    if (group.position() == to) group.receive(nothing, from, kConnectTag, "greeting").wait();
+  };
+  for (int stage = 0; stage + 1 < mesh_.stages; ++stage) {
+    meet_over(*forward_, stage, stage + 1);
+    meet_over(*backward_, stage + 1, stage);
+  }
+  if (ends_) meet_over(*ends_, 0, 1);
 }
 
 std::string World::from_chief(const std::string& name, const std::function<std::string()>& make) {

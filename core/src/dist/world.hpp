@@ -64,6 +64,7 @@ class World {
   void abandon() noexcept;
 
  private:
+  void connect_links(c10::Device device);
   World(WorldSetup setup, Mesh mesh, RunStore store);
   std::unique_ptr<ProcessGroup> group(const std::string& name, std::vector<int> members,
                                       c10::Device device);
