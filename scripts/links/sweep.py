@@ -31,8 +31,9 @@ PAYLOAD = 1448 / 1514
 
 
 def write_config(folder, options):
-    wide_model.write(folder / "model", options.hidden, options.inner, STAGES)
-    text = pathlib.Path(__file__).resolve().read_text() * 40
+    wide_model.write(folder / "model", options.hidden, options.inner, STAGES, wide_model.ALPHABET)
+    text = "".join(letter for letter in pathlib.Path(__file__).resolve().read_text().lower()
+                   if letter in wide_model.ALPHABET) * 60
     (folder / "text.txt").write_text(text)
     (folder / "run.yaml").write_text(f"""qtk: 1
 name: links
@@ -85,13 +86,14 @@ def simulated(qtk, folder, wire, rate, profile):
 
 
 def bounds(timing, rate):
-    """Seconds that the busiest egress sends, and that the cores compute, in one step."""
+    """Seconds that the busiest egress sends in one step, with the fill of the pipeline, and that the cores compute."""
     count = timing["micro_batches"]
     egress = count * (timing["forward_bytes"] + timing["backward_bytes"]) * 8 / (rate * PAYLOAD * 1e6)
     busy = sum(stage[key] for stage in timing["stages"] for key in
                ("forward_s", "backward_s", "encode_forward_s", "decode_forward_s", "encode_backward_s",
                 "decode_backward_s"))
-    return egress, busy * count / min(STAGES, os.cpu_count())
+    fill = (STAGES - 1) / count  # of the pipeline: the first message's way forward, the last one's back
+    return egress * (1 + fill), busy * count / min(STAGES, os.cpu_count())
 
 
 def main():
@@ -104,7 +106,7 @@ def main():
     parser.add_argument("--micro-batches", type=int, default=32)
     parser.add_argument("--ctx", type=int, default=512)
     parser.add_argument("--hidden", type=int, default=1024)
-    parser.add_argument("--inner", type=int, default=32)
+    parser.add_argument("--inner", type=int, default=8)
     parser.add_argument("--schedule", default="1f1b")
     options = parser.parse_args()
     qtk, folder = str(pathlib.Path(options.qtk).resolve()), options.out.resolve()

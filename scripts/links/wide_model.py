@@ -4,12 +4,12 @@ import json
 import random
 import struct
 
-VOCABULARY = 300
+ALPHABET = "abcdefghijklmnopqrstuvwxyz .\n"  # of the texts of the sweep
 
 
-def shapes(hidden, inner, layers):
-    yield "model.embed_tokens.weight", [VOCABULARY, hidden], 0, 0.3
-    yield "lm_head.weight", [VOCABULARY, hidden], 0, 0.02
+def shapes(hidden, inner, layers, vocabulary):
+    yield "model.embed_tokens.weight", [vocabulary, hidden], 0, 0.3
+    yield "lm_head.weight", [vocabulary, hidden], 0, 0.02
     yield "model.norm.weight", [hidden], 1, 0.1
     for layer in range(layers):
         at = f"model.layers.{layer}."
@@ -23,26 +23,29 @@ def shapes(hidden, inner, layers):
         yield at + "mlp.down_proj.weight", [hidden, inner], 0, 0.05
 
 
-def write_settings(folder, hidden, inner, layers, is_tied=False):
-    """config.json and a tokenizer with one token per byte."""
+def write_settings(folder, hidden, inner, layers, is_tied=False, alphabet=None):
+    """config.json and a tokenizer with one token per byte: all of them, or those of an alphabet. Returns their number."""
     folder.mkdir(parents=True, exist_ok=True)
     heads = max(2, inner // 64)
+    tokenizer = byte_tokenizer(alphabet)
+    vocabulary = len(tokenizer["model"]["vocab"])
     (folder / "config.json").write_text(json.dumps({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": hidden,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocabulary, "hidden_size": hidden,
         "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads,
         "num_key_value_heads": heads, "head_dim": inner // heads, "max_position_embeddings": 2048, "hidden_act": "silu",
         "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": is_tied, "bos_token_id": 0, "eos_token_id": 1,
         "torch_dtype": "float32"}))
-    (folder / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": False}))
+    return vocabulary
 
 
-def write(folder, hidden, inner, layers):
-    write_settings(folder, hidden, inner, layers)
+def write(folder, hidden, inner, layers, alphabet=None):
+    vocabulary = write_settings(folder, hidden, inner, layers, alphabet=alphabet)
     generator = random.Random(1)
     header, blobs, end = {}, [], 0
-    for name, shape, mean, deviation in shapes(hidden, inner, layers):
+    for name, shape, mean, deviation in shapes(hidden, inner, layers, vocabulary):
         count = shape[0] * (shape[1] if len(shape) > 1 else 1)
         blobs.append(array.array("f", (generator.gauss(mean, deviation) for _ in range(count))).tobytes())
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + 4 * count]}
@@ -52,11 +55,11 @@ def write(folder, hidden, inner, layers):
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def byte_tokenizer():
-    """One token per byte."""
+def byte_tokenizer(alphabet=None):
     kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
-    alphabet = [chr(byte) if byte in kept else chr(next(others)) for byte in range(256)]
+    printed = [chr(byte) if byte in kept else chr(next(others)) for byte in range(256)]
+    tokens = [printed[ord(letter)] for letter in alphabet] if alphabet else printed
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {"version": "1.0", "truncation": None, "padding": None,
@@ -64,4 +67,4 @@ def byte_tokenizer():
             "normalizer": None, "pre_tokenizer": byte_level, "post_processor": byte_level, "decoder": byte_level,
             "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                      "vocab": {token: n for n, token in enumerate(["<s>", "</s>", *alphabet])}, "merges": []}}
+                      "vocab": {token: n for n, token in enumerate(["<s>", "</s>", *tokens])}, "merges": []}}
