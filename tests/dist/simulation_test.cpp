@@ -281,7 +281,7 @@ TEST(Simulation, TimelineIsReadByTraceViewers) {
   EXPECT_EQ(counts["2. forward-compute"], 2 * 3);
   EXPECT_EQ(counts["3. forward-send"], 3);
   EXPECT_EQ(counts["6. backward-send"], 3);
-  EXPECT_EQ(counts["8. optimizer-step"], 1);
+  EXPECT_EQ(counts["7. optimizer-step"], 1);
 }
 
 TEST(Simulation, AModelThatMakesNoSenseIsRefused) {

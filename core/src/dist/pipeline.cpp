@@ -69,7 +69,7 @@ void Pipeline::forward(StageModel& model, const StepPlan& plan, int64_t micro_ba
   Held& held = held_[static_cast<size_t>(micro_batch)];
   if (forward_in_) held.input = forward_in_->take(info(plan, micro_batch), /*is_leaf=*/true);
   {
-    const auto span = timeline_.span(Lane::kForwardCompute, "compute", micro_batch);
+    const auto span = timeline_.span(Lane::kForwardCompute, "comp", micro_batch);
     held.output = model.forward(micro_batch, held.input);
   }
   if (forward_out_) forward_out_->send(held.output.detach(), info(plan, micro_batch));
@@ -82,7 +82,7 @@ void Pipeline::backward(const StepPlan& plan, int64_t micro_batch) {
   at::Tensor gradient;
   if (backward_in_) gradient = backward_in_->take(info(plan, micro_batch), /*is_leaf=*/false);
   {
-    const auto span = timeline_.span(Lane::kBackwardCompute, "compute", micro_batch);
+    const auto span = timeline_.span(Lane::kBackwardCompute, "comp", micro_batch);
     // A first stage may have nothing to train.
     if (held.output.requires_grad()) torch::autograd::backward({held.output}, {gradient});
   }

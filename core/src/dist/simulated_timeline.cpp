@@ -27,7 +27,7 @@ LaneLook name_of(SimulatedLane lane) {
     case SimulatedLane::kOptimizerComm:
       return {"7. optimizer-comm", "cq_build_passed"};
     case SimulatedLane::kOptimizerStep:
-      return {"8. optimizer-step", "bad"};
+      return {"7. optimizer-step", "bad"};
   }
   return {"", ""};
 }

@@ -16,19 +16,24 @@ using nlohmann::json;
 constexpr size_t kLatest = 512;            // durations behind a median
 constexpr size_t kMostEvents = 1'000'000;  // of a trace; later ones are left out
 
+/// As the trace of TAH-Quant's pipeline shows them (arXiv 2506.01352, its code), so that both can
+/// be laid side by side.
 struct LaneLook {
   const char* name;
   const char* color;  // of chrome://tracing
+  const char* work;   // name of all its events; null: their own
 };
 
-constexpr std::array<LaneLook, kLanes> kLooks = {{{"1. forward-recv", "startup"},
-                                                  {"2. forward-compute", "good"},
-                                                  {"3. forward-send", "thread_state_iowait"},
-                                                  {"4. backward-recv", "startup"},
-                                                  {"5. backward-compute", "good"},
-                                                  {"6. backward-send", "thread_state_iowait"},
-                                                  {"7. optimizer-comm", "cq_build_passed"},
-                                                  {"8. optimizer-step", "bad"}}};
+constexpr std::array<LaneLook, kLanes> kLooks = {
+    {{"1. forward-recv", "startup", "recv"},
+     {"2. forward-compute", "good", "comp"},
+     {"3. forward-send", "thread_state_iowait", "send"},
+     {"4. backward-recv", "startup", "recv"},
+     {"5. backward-compute", "good", "comp"},
+     {"6. backward-send", "thread_state_iowait", "send"},
+     {"7. optimizer-step", "bad", "opt"},
+     {"7. optimizer-comm", "cq_build_passed", nullptr},
+     {"8. optimizer-comp", "bad", "opt_comp"}}};
 
 double wall_clock_us() {
   return std::chrono::duration<double, std::micro>(
@@ -128,9 +133,15 @@ void Timeline::write(const std::filesystem::path& path) {
       start = start_us_ + 1e3 * origin_->elapsedTime(*event.begin);
       duration = 1e3 * event.begin->elapsedTime(*event.end);
     }
-    json row = {{"name", event.name}, {"ph", "X"},       {"pid", rank_},       {"tid", look.name},
-                {"ts", start},        {"dur", duration}, {"cname", look.color}};
-    if (event.micro_batch >= 0) row["args"] = {{"micro-batch", event.micro_batch}};
+    json row = {{"name", look.work ? look.work : event.name},
+                {"ph", "X"},
+                {"pid", rank_},
+                {"tid", look.name},
+                {"ts", start},
+                {"dur", duration},
+                {"cname", look.color}};
+    if (event.micro_batch >= 0) row["args"]["micro-batch"] = event.micro_batch;
+    if (look.work && std::string_view(event.name) != look.work) row["args"]["part"] = event.name;
     rows.push_back(std::move(row));
   }
   write_file_atomically(path, rows.dump() + "\n");

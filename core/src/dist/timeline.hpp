@@ -29,10 +29,11 @@ enum class Lane {
   kBackwardReceive,
   kBackwardCompute,
   kBackwardSend,
-  kOptimizerComm,
-  kOptimizerStep
+  kOptimizerStep,    // from the last backward pass to the new weights
+  kOptimizerComm,    // of it: gradients and weights of replicas
+  kOptimizerCompute  // of it: the update
 };
-inline constexpr int kLanes = 8;
+inline constexpr int kLanes = 9;
 
 class Timeline {
  public:
@@ -52,7 +53,7 @@ class Timeline {
    private:
     Timeline& timeline_;
     Lane lane_;
-    const char* name_;  // "compute", "encode", "decode", "wait", "transfer", ...
+    const char* name_;  // "comp", "encode", "decode", "wait", "transfer", ...
     int64_t micro_batch_;
     std::chrono::steady_clock::time_point start_;
     std::unique_ptr<c10::Event> event_;

@@ -118,14 +118,14 @@ void ParallelTraining::compare_links(const TensorSpec& spec) {
 
 json ParallelTraining::own_timing() const {
   const auto seconds = [&](Lane lane, const char* name) { return timeline_.median(lane, name); };
-  return {{"forward_s", seconds(Lane::kForwardCompute, "compute")},
-          {"backward_s", seconds(Lane::kBackwardCompute, "compute")},
+  return {{"forward_s", seconds(Lane::kForwardCompute, "comp")},
+          {"backward_s", seconds(Lane::kBackwardCompute, "comp")},
           {"encode_forward_s", seconds(Lane::kForwardSend, "encode")},
           {"decode_forward_s", seconds(Lane::kForwardReceive, "decode")},
           {"encode_backward_s", seconds(Lane::kBackwardSend, "encode")},
           {"decode_backward_s", seconds(Lane::kBackwardReceive, "decode")},
-          {"optimizer_s", seconds(Lane::kOptimizerStep, "step")},
-          {"replicas_s", seconds(Lane::kOptimizerComm, "replicas")},
+          {"optimizer_s", seconds(Lane::kOptimizerCompute, "opt_comp")},
+          {"replicas_s", seconds(Lane::kOptimizerComm, "opt_allreduce")},
           {"step_s", seconds(Lane::kOptimizerStep, "whole step")},
           {"sent_bytes", gradients_->forward_bytes() + gradients_->backward_bytes()}};
 }

@@ -118,6 +118,7 @@ StepSums ParallelGradients::accumulate(int64_t step, int64_t first_window) {
     parts_.world.begin("gradients of the tied embedding");
     tied_->give_back(table.mutable_grad(), tokens);
   }
+  passes_end_ = std::chrono::steady_clock::now();
   reduce(step);
   return shared_sums(stage);
 }
@@ -126,7 +127,7 @@ void ParallelGradients::reduce(int64_t step) {
   if (parts_.world.mesh().replicas == 1) return;
   parts_.world.begin("gradients of the replicas");
   const at::NoGradGuard no_grad;
-  const auto span = parts_.timeline.span(dist::Lane::kOptimizerComm, "replicas");
+  const auto span = parts_.timeline.span(dist::Lane::kOptimizerComm, "opt_allreduce");
   const auto gradients = parts_.model.gradients();
   if (compressed_ && step >= parts_.warmup_steps)
     compressed_->sum(gradients, step);
@@ -149,13 +150,15 @@ StepSums ParallelGradients::shared_sums(const Stage& stage) {
 }
 
 void ParallelGradients::finish_step(double optimizer_seconds) {
-  parts_.timeline.add(dist::Lane::kOptimizerStep, "step", optimizer_seconds);
+  parts_.timeline.add(dist::Lane::kOptimizerCompute, "opt_comp", optimizer_seconds);
   if (parts_.shards) {
     parts_.world.begin("values of the replicas");
-    const auto span = parts_.timeline.span(dist::Lane::kOptimizerComm, "gather");
+    const auto span = parts_.timeline.span(dist::Lane::kOptimizerComm, "opt_gather");
     parts_.shards->spread_values();
   }
   const dist::Seconds taken = std::chrono::steady_clock::now() - step_start_;
+  const dist::Seconds since_passes = std::chrono::steady_clock::now() - passes_end_;
+  parts_.timeline.add(dist::Lane::kOptimizerStep, "opt", since_passes.count());
   parts_.timeline.note_duration(dist::Lane::kOptimizerStep, "whole step", taken.count());
   parts_.world.presence().step_finished(taken);
   parts_.world.begin("between steps");

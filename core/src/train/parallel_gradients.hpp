@@ -77,7 +77,7 @@ class ParallelGradients final : public GradientSource {
   dist::Pipeline pipeline_;
   std::unique_ptr<dist::TiedRows> tied_;             // on the ends of a tied model that is trained
   std::unique_ptr<dist::CompressedSum> compressed_;  // null: exact
-  std::chrono::steady_clock::time_point step_start_;
+  std::chrono::steady_clock::time_point step_start_, passes_end_;
 };
 
 }  // namespace qtk::train
