@@ -61,7 +61,7 @@ TEST(TimelineTest, WithoutATraceNothingIsWritten) {
   EXPECT_FALSE(std::filesystem::exists(folder / "trace.json"));
 }
 
-TEST(TimelineTest, MediansAreOfOneLaneAndName) {
+TEST(TimelineTest, MediansAndMeansAreOfOneLaneAndName) {
   Timeline timeline(0, c10::kCPU, /*keeps_trace=*/false);
   for (const double seconds : {5.0, 1.0, 2.0}) timeline.add(Lane::kForwardSend, "encode", seconds);
   timeline.add(Lane::kForwardSend, "transfer", 7);
@@ -71,6 +71,10 @@ TEST(TimelineTest, MediansAreOfOneLaneAndName) {
   EXPECT_DOUBLE_EQ(timeline.median(Lane::kForwardSend, "transfer"), 7);
   EXPECT_DOUBLE_EQ(timeline.median(Lane::kBackwardSend, "encode"), 9);
   EXPECT_EQ(timeline.median(Lane::kBackwardSend, "transfer"), 0);
+  EXPECT_DOUBLE_EQ(timeline.mean(Lane::kForwardSend, "encode"), 8.0 / 3);
+  EXPECT_EQ(timeline.mean(Lane::kBackwardSend, "transfer"), 0);
+  timeline.forget_durations();
+  EXPECT_EQ(timeline.mean(Lane::kForwardSend, "encode"), 0);
 }
 
 TEST(TimelineTest, OnlyTheLatestDurationsCount) {

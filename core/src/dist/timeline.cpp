@@ -7,13 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <numeric>
 
 namespace qtk::dist {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kLatest = 512;            // durations behind a median
+constexpr size_t kLatest = 512;            // durations that are remembered of a kind
 constexpr size_t kMostEvents = 1'000'000;  // of a trace; later ones are left out
 
 /// As the trace of TAH-Quant's pipeline shows them (arXiv 2506.01352, its code), so that both can
@@ -109,16 +110,31 @@ void Timeline::note_duration(Lane lane, const char* name, double seconds) {
   if (found->seconds.size() > kLatest) found->seconds.pop_front();
 }
 
-double Timeline::median(Lane lane, std::string_view name) const {
+std::vector<double> Timeline::durations(Lane lane, std::string_view name) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& latest : latest_) {
-    if (latest.lane != lane || latest.name != name) continue;
-    std::vector<double> seconds(latest.seconds.begin(), latest.seconds.end());
-    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-    std::nth_element(seconds.begin(), middle, seconds.end());
-    return *middle;
-  }
-  return 0;
+  for (const auto& latest : latest_)
+    if (latest.lane == lane && latest.name == name)
+      return {latest.seconds.begin(), latest.seconds.end()};
+  return {};
+}
+
+double Timeline::median(Lane lane, std::string_view name) const {
+  auto seconds = durations(lane, name);
+  if (seconds.empty()) return 0;
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
+}
+
+double Timeline::mean(Lane lane, std::string_view name) const {
+  const auto seconds = durations(lane, name);
+  if (seconds.empty()) return 0;
+  return std::accumulate(seconds.begin(), seconds.end(), 0.0) / static_cast<double>(seconds.size());
+}
+
+void Timeline::forget_durations() {
+  const std::lock_guard lock(mutex_);
+  latest_.clear();
 }
 
 void Timeline::write(const std::filesystem::path& path) {

@@ -1,5 +1,5 @@
-// What a rank did when: the medians that the simulator is calibrated with, and, if wanted, a trace
-// for chrome://tracing or ui.perfetto.dev.
+// What a rank did when: the durations that the simulator is calibrated with, and, if wanted, a
+// trace for chrome://tracing or ui.perfetto.dev.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -68,6 +68,10 @@ class Timeline {
   void note_duration(Lane lane, const char* name, double seconds);
   /// Median seconds of the latest pieces of work of this lane and name; 0 if there were none.
   double median(Lane lane, std::string_view name) const;
+  /// Their mean, which adds up to the time of many of them, however they scatter.
+  double mean(Lane lane, std::string_view name) const;
+  /// Forgets all durations, as those of a first step; not the trace.
+  void forget_durations();
   /// Writes the trace (a JSON array of complete events) if one is kept. Waits for the GPU.
   void write(const std::filesystem::path& path);
 
@@ -86,6 +90,7 @@ class Timeline {
     std::deque<double> seconds;
   };
   void add(Event event);
+  std::vector<double> durations(Lane lane, std::string_view name) const;
   double since_epoch_us(Clock::time_point time) const;
 
   const int rank_;

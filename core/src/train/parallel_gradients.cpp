@@ -92,6 +92,7 @@ at::Tensor ParallelGradients::tokens_of(int64_t first_window) const {
 
 StepSums ParallelGradients::accumulate(int64_t step, int64_t first_window) {
   step_start_ = std::chrono::steady_clock::now();
+  if (steps_taken_++ == 1) parts_.timeline.forget_durations();  // the first step is never typical
   parts_.world.presence().set_step(step + 1);
   const auto& settings = parts_.settings;
   const int64_t first = own_first(first_window);

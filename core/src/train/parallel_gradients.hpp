@@ -78,6 +78,7 @@ class ParallelGradients final : public GradientSource {
   std::unique_ptr<dist::TiedRows> tied_;             // on the ends of a tied model that is trained
   std::unique_ptr<dist::CompressedSum> compressed_;  // null: exact
   std::chrono::steady_clock::time_point step_start_, passes_end_;
+  int64_t steps_taken_ = 0;  // of this process
 };
 
 }  // namespace qtk::train
