@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 
@@ -43,6 +44,16 @@ void require_size(const WorldSetup& setup) {
                                       " run CONFIG, or change `parallel`");
 }
 
+/// Where one launcher watches all processes, it is to find a silent one first: it can say what that
+/// one was doing and where its threads wait.
+Timeouts watch_timeouts(const WorldSetup& setup) {
+  Timeouts timeouts = setup.timeouts;
+  const auto& environment = setup.environment;
+  if (environment.source == "qtk launch" && environment.local_world == environment.world)
+    timeouts.missed += std::max(1, static_cast<int>(Seconds(1) / timeouts.heartbeat));
+  return timeouts;
+}
+
 }  // namespace
 
 World::World(WorldSetup setup, Mesh mesh, RunStore store)
@@ -56,7 +67,7 @@ std::unique_ptr<World> World::join(WorldSetup setup) {
   std::unique_ptr<World> world(new World(std::move(setup), mesh, std::move(store)));
   introduce(world->store_, mesh, who(), world->setup_.timeouts.rendezvous);
   world->presence_ =
-      std::make_unique<Presence>(world->store_, mesh, world->setup_.timeouts,
+      std::make_unique<Presence>(world->store_, mesh, watch_timeouts(world->setup_),
                                  world->setup_.on_lost ? world->setup_.on_lost : end_process);
   world->control_ = world->group("control", mesh.all_ranks(), c10::kCPU);
   return world;
