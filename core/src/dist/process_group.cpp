@@ -118,9 +118,9 @@ Pending ProcessGroup::receive(at::Tensor& message, int member, int tag, const st
 template <class Start>
 void ProcessGroup::collective(const char* name, const Start& start) {
   if (size() == 1) return;
+  if (fault_point("all_reduce")) return;
   const std::string operation = setup_.name + "." + name + " #" + std::to_string(++sequence_);
   if (setup_.on_wait) setup_.on_wait(operation);
-  if (fault_point("all_reduce")) return;
   try {
     start()->wait();
   } catch (const std::exception& error) {

@@ -58,6 +58,9 @@ class ProcessGroup {
   /// Position of this process among the members.
   int position() const { return position_; }
 
+  /// Collectives so far; equal on all members between two of them.
+  int64_t sequence() const { return sequence_; }
+
   /// Messages between two members with equal tags arrive in order. @param member  position
   /// @param what  "forward micro-batch 3", for reports
   Pending send(const at::Tensor& message, int member, int tag, const std::string& what);

@@ -140,6 +140,33 @@ std::string World::from_chief(const std::string& name, const std::function<std::
   return value;
 }
 
+int64_t World::agree_on_largest(int64_t own) {
+  constexpr int64_t kNumbers = 4;
+  at::Tensor mine = at::tensor(
+      {own, control_->sequence(), everybody_->sequence(), replicas_->sequence()}, at::kLong);
+  at::Tensor all = at::empty({mesh_.world() * kNumbers}, at::kLong);
+  control_->all_gather(all, mine);
+  const auto* numbers = all.const_data_ptr<int64_t>();
+  const auto of = [&](int rank, int64_t which) { return numbers[rank * kNumbers + which]; };
+  const auto compare = [&](const char* group, int rank, int first, int64_t which) {
+    if (of(rank, which) != of(first, which))
+      throw Error(std::string("the processes are out of step: of the collectives of `") + group +
+                      "`, " + mesh_.name_of(rank) + " has taken part in " +
+                      std::to_string(of(rank, which)) + ", " + mesh_.name_of(first) + " in " +
+                      std::to_string(of(first, which)),
+                  "start the same command again to continue from the last checkpoint",
+                  ExitCode::kPeerLost, "dist");
+  };
+  int64_t largest = own;
+  for (int rank = 0; rank < mesh_.world(); ++rank) {
+    largest = std::max(largest, of(rank, 0));
+    compare("control", rank, 0, 1);
+    compare("everybody", rank, 0, 2);
+    compare("replicas", rank, rank % mesh_.stages, 3);
+  }
+  return largest;
+}
+
 void World::meet(const std::string& name) {
   begin("meeting: " + name);
   control_->barrier();

@@ -54,6 +54,9 @@ class World {
   void begin(const std::string& operation) { presence_->begin(operation); }
   /// The value of rank 0. Call on all ranks in the same order.
   std::string from_chief(const std::string& name, const std::function<std::string()>& make);
+  /// The largest number anybody gives; the same on all ranks. Also compares how many collectives
+  /// everybody has taken part in. @throws Error(kPeerLost) naming who missed one
+  int64_t agree_on_largest(int64_t own);
   /// Everybody is here.
   void meet(const std::string& name);
   /// The orderly end. Without it groups are left alone on purpose.

@@ -166,9 +166,7 @@ void ParallelGradients::finish_step(double optimizer_seconds) {
 }
 
 int ParallelGradients::agreed_signal(int own) {
-  at::Tensor signal = at::scalar_tensor(own, at::kInt);
-  parts_.world.control().all_reduce_max(signal);
-  return signal.item<int>();
+  return static_cast<int>(parts_.world.agree_on_largest(own));
 }
 
 void ParallelGradients::gather(FigureMeans& figures) {
@@ -182,9 +180,19 @@ void ParallelGradients::gather(FigureMeans& figures) {
   at::Tensor all = at::empty({world * kFigureBytes}, at::kByte);
   parts_.world.control().all_gather(all, text);
   figures.load(json::object());
-  for (int rank = 0; rank < world; ++rank)
-    figures.merge(json::parse(
-        reinterpret_cast<const char*>(all.const_data_ptr<uint8_t>() + rank * kFigureBytes)));
+  for (int rank = 0; rank < world; ++rank) {
+    const auto* text_of_rank =
+        reinterpret_cast<const char*>(all.const_data_ptr<uint8_t>() + rank * kFigureBytes);
+    const json content =
+        json::parse(text_of_rank, text_of_rank + strnlen(text_of_rank, kFigureBytes), nullptr,
+                    /*allow_exceptions=*/false);
+    if (!content.is_object())
+      throw Error("the processes are out of step: what " + parts_.world.mesh().name_of(rank) +
+                      " sent as its figures is something else",
+                  "start the same command again to continue from the last checkpoint",
+                  ExitCode::kPeerLost, "dist");
+    figures.merge(content);
+  }
 }
 
 std::map<std::string, Compressor*> ParallelGradients::named_compressors() const {
