@@ -1,0 +1,44 @@
+// Entropy on the device, and the order of scores as unsigned numbers.
+#pragma once
+
+#include <cstdint>
+
+namespace qtk::tah {
+
+constexpr float kTiny = 1e-30F;  // beside 1, nothing; its logarithm is finite
+
+__device__ float log2_of(float value) {
+  float result;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+}
+
+/// The power of two that brings a magnitude to [1, 2), as far as there is one.
+__device__ float to_unit(float magnitude) {
+  const unsigned exponent = min(__float_as_uint(magnitude) >> 23, 253U);
+  return __uint_as_float((254U - exponent) << 23);
+}
+
+/// Sums over |x| and |x| log2 |x|, for the entropy log2 A - W / A, in bits.
+struct EntropySums {
+  float a = 0, w = 0;
+
+  __device__ void add(float value, float scale) {
+    const float p = __fmaf_rn(fabsf(value), scale, kTiny);
+    a += p;
+    w = __fmaf_rn(p, log2_of(p), w);
+  }
+  /// As entropy() of allocation.cpp: 0 for zeros and NaN, NaN for infinity.
+  __device__ float entropy(float largest) const {
+    return largest == 0 || a != a ? 0.0F : log2_of(a) - __fdividef(w, a);
+  }
+};
+
+/// Unsigned numbers in the order of the scores, NaN last.
+__device__ unsigned key_of(float score) {
+  if (score != score) return 0xfffffffeU;  // one below the largest: rank_of() adds 1
+  const unsigned bits = __float_as_uint(score + 0.0F);
+  return bits >> 31 ? ~bits : bits | 0x80000000U;
+}
+
+}  // namespace qtk::tah
