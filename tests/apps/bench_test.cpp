@@ -1,8 +1,6 @@
 // qtk bench: measurements as people and scripts ask for them.
 #include "program_fixture.hpp"
 
-#include <deque>
-
 namespace qtk {
 namespace {
 
@@ -85,11 +83,7 @@ TEST_F(BenchProgram, LinksAreMeasuredForTheSimulator) {
 }
 
 TEST_F(BenchProgram, WordsThatAreNoneAreRefused) {
-  struct Case {
-    std::vector<std::string> arguments, fragments;
-    int code = 2;
-  };
-  const std::vector<Case> cases = {
+  const std::vector<Refused> cases = {
       {{"bench"}, {"no subject given", "qtk bench comm"}},
       {{"bench", "con"}, {"unknown subject 'con'; did you mean 'comm'?"}},
       {{"bench", "comm", "--only", "fixpiont"}, {"fixpiont", "did you mean 'fixpoint'?"}, 3},
@@ -108,13 +102,7 @@ TEST_F(BenchProgram, WordsThatAreNoneAreRefused) {
        {"65 channels", "has 64"}},
       {{"bench", "link"}, {"a link needs two processes", "qtk launch --nproc 2 bench link"}},
       {{"bench", "link", "--repeats", "0"}, {"--repeats"}}};
-  std::deque<Program> programs;
-  for (const auto& refused : cases) programs.emplace_back(refused.arguments);
-  for (size_t i = 0; i < cases.size(); ++i) {
-    const auto outcome = programs[i].finish();
-    EXPECT_EQ(outcome.code, cases[i].code) << outcome.err;
-    expect_contains(outcome.err, cases[i].fragments);
-  }
+  expect_refused(cases);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "stage/tiny_model.hpp"
 #include "temporary_folder.hpp"
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,23 @@ class ProgramTest : public testing::Test {
   const Inputs& inputs_ = Inputs::get();
   TemporaryFolder scratch_;
 };
+
+/// A command line that must end with a sentence.
+struct Refused {
+  std::vector<std::string> arguments, fragments;  // of the sentence
+  int code = 2;
+};
+
+/// All at once: what takes time is the start of each.
+inline void expect_refused(const std::vector<Refused>& cases) {
+  std::deque<Program> programs;
+  for (const auto& refused : cases) programs.emplace_back(refused.arguments);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto outcome = programs[i].finish();
+    EXPECT_EQ(outcome.code, cases[i].code) << outcome.err;
+    expect_contains(outcome.err, cases[i].fragments);
+  }
+}
 
 /// Names of files below `folder` whose names say that they are half-written.
 inline std::vector<std::string> leftovers_in(const fs::path& folder) {

@@ -1,8 +1,6 @@
 // qtk simulate: plans of runs that nobody has started yet.
 #include "program_fixture.hpp"
 
-#include <deque>
-
 namespace qtk {
 namespace {
 
@@ -107,11 +105,7 @@ TEST_F(SimulateProgram, ManyReplicasAndATimeline) {
 
 TEST_F(SimulateProgram, WhatDoesNotFitIsRefused) {
   const auto config = configuration(comm_);
-  struct Case {
-    std::vector<std::string> arguments, fragments;
-    int code = 2;
-  };
-  const std::vector<Case> cases = {
+  const std::vector<Refused> cases = {
       {{"simulate", config}, {"nothing says how fast a rank computes", "--profile", "--gflops"}},
       {{"simulate", config, "--gflops", "1", "--ranks", "3,2"},
        {"train.global_batch is 8", "3 replicas"}},
@@ -125,13 +119,7 @@ TEST_F(SimulateProgram, WhatDoesNotFitIsRefused) {
        {"parallel.pipelin", "pipeline"}},
       {{"simulate", config, "--profile", inputs_.text("text.txt")}, {"text.txt"}, 4},
       {{"simulate", inputs_.text("tiny.yaml"), "--gflops", "1"}, {"trains nothing"}}};
-  std::deque<Program> programs;
-  for (const auto& refused : cases) programs.emplace_back(refused.arguments);
-  for (size_t i = 0; i < cases.size(); ++i) {
-    const auto outcome = programs[i].finish();
-    EXPECT_EQ(outcome.code, cases[i].code) << outcome.err;
-    expect_contains(outcome.err, cases[i].fragments);
-  }
+  expect_refused(cases);
 }
 
 }  // namespace

@@ -65,6 +65,24 @@ inline Read read_run(const std::string& text, const std::vector<std::string>& ov
   return result;
 }
 
+/// A text with one mistake, and what is to be said about it.
+struct Fault {
+  const char* text;     // appended to a sound configuration
+  const char* problem;  // the first two lines of the only report
+};
+
+inline void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.text; }
+
+/// The mistake is the only one reported, with its place and a remedy.
+inline void expect_only_fault(const std::string& sound, const Fault& fault) {
+  const Read read = read_run(sound + fault.text);
+  ASSERT_EQ(read.diagnostics.errors().size(), 1u) << read.diagnostics.text();
+  Problem problem = read.diagnostics.errors()[0];
+  EXPECT_FALSE(problem.remedy.empty());
+  problem.remedy.clear();
+  EXPECT_EQ(to_string(problem), fault.problem);
+}
+
 /// A folder of files that goes away with the object.
 class Files {
  public:

@@ -94,24 +94,9 @@ TEST(ParallelConfig, TheResolvedConfigurationOfOneProcessDoesNotSpeakOfOthers) {
   EXPECT_TRUE(read_run(yaml).diagnostics.warnings().empty());
 }
 
-struct Fault {
-  const char* text;     // appended to kTraining
-  const char* problem;  // the first two lines of the only report
-};
-
-void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.text; }
-
 class ParallelConfigFault : public testing::TestWithParam<Fault> {};
 
-TEST_P(ParallelConfigFault, IsReportedAtItsPlace) {
-  const Read read = read_run(kTraining + GetParam().text);
-
-  ASSERT_EQ(read.diagnostics.errors().size(), 1u) << read.diagnostics.text();
-  Problem problem = read.diagnostics.errors()[0];
-  EXPECT_FALSE(problem.remedy.empty());
-  problem.remedy.clear();
-  EXPECT_EQ(to_string(problem), GetParam().problem);
-}
+TEST_P(ParallelConfigFault, IsReportedAtItsPlace) { expect_only_fault(kTraining, GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(
     Each, ParallelConfigFault,

@@ -70,21 +70,27 @@ def at_a_random_time(scene, run, out):
     time.sleep(scene.random.uniform(0, 0.03))
 
 
-@fault("F1", "a rank is killed at a random time", alone=True)
-def killed_at_a_random_time(scene, out):
-    layout = scene.layout
-    run = scene.launch(layout, out)
+def strike_any_worker(scene, layout, run, out, number, fate):
+    """A signal to a random worker at a random time; the run must end by itself and say its fate. When it was sent."""
     rank = scene.random.randrange(layout.processes)
     at_a_random_time(scene, run, out)
     pid = run.worker(rank)
     if pid is None:
         raise TooFast
-    began = scene.kill(pid, signal.SIGKILL)
+    began = scene.kill(pid, number)
     code = run.finish()
     if code == 0:
         raise TooFast
     require(code == 76, f"exit code {code}, expected 76\n{run.output}")
-    require(f"worker rank {rank} (pid {pid}) was killed by signal 9" in run.output, f"no name\n{run.output}")
+    require(f"worker rank {rank} (pid {pid}) {fate}" in run.output, f"no name\n{run.output}")
+    return began
+
+
+@fault("F1", "a rank is killed at a random time", alone=True)
+def killed_at_a_random_time(scene, out):
+    layout = scene.layout
+    run = scene.launch(layout, out)
+    began = strike_any_worker(scene, layout, run, out, signal.SIGKILL, "was killed by signal 9")
     run.require_no_orphans(1)
     scene.require_resumed(layout, out)
     return run.ended - began
@@ -134,17 +140,7 @@ def stopped_for_a_while(scene, out):
 @fault("F4", "a rank is stopped for ever", alone=True, quick=1)
 def stopped_for_ever(scene, out):
     run = scene.launch(scene.layout, out)
-    rank = scene.random.randrange(scene.layout.processes)
-    at_a_random_time(scene, run, out)
-    pid = run.worker(rank)
-    if pid is None:
-        raise TooFast
-    began = scene.kill(pid, signal.SIGSTOP)
-    code = run.finish()
-    if code == 0:
-        raise TooFast
-    require(code == 76, f"exit code {code}, expected 76\n{run.output}")
-    require(f"worker rank {rank} (pid {pid}) hangs" in run.output, f"no name\n{run.output}")
+    began = strike_any_worker(scene, scene.layout, run, out, signal.SIGSTOP, "hangs")
     require("stopped by a signal" in run.output, f"no reason\n{run.output}")
     run.require_no_orphans(1)
     scene.require_resumed(scene.layout, out)

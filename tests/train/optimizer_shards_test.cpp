@@ -74,6 +74,17 @@ void expect_equal_on_all(const std::vector<OptimizedTensor>& tensors, dist::Proc
   }
 }
 
+/// Steps begin ... end - 1.
+void train(const std::vector<OptimizedTensor>& tensors, OptimizerShards& shards, AdamW& optimizer,
+           int begin, int end) {
+  for (int step = begin; step < end; ++step) {
+    set_gradients(tensors, step);
+    shards.bind_gradients();
+    do_step(optimizer, step);
+    shards.spread_values();
+  }
+}
+
 TEST(OptimizerShardsTest, SeveralReplicasUpdateAsOneOptimizerDoes) {
   const auto expected = values_after(4);
   for (const int n : {1, 2, 3}) {
@@ -82,12 +93,7 @@ TEST(OptimizerShardsTest, SeveralReplicasUpdateAsOneOptimizerDoes) {
       const auto tensors = some_tensors();
       OptimizerShards shards(tensors, world.replicas());
       AdamW optimizer(shards.own(), context());
-      for (int step = 0; step < 4; ++step) {
-        set_gradients(tensors, step);
-        shards.bind_gradients();
-        do_step(optimizer, step);
-        shards.spread_values();
-      }
+      train(tensors, shards, optimizer, 0, 4);
       expect_values(tensors, expected);
       expect_equal_on_all(tensors, world.replicas());
     });
@@ -144,12 +150,7 @@ TEST(OptimizerShardsTest, AnotherNumberOfReplicasContinuesFromTheMoments) {
     const auto tensors = some_tensors();
     OptimizerShards shards(tensors, world.replicas());
     AdamW optimizer(shards.own(), context());
-    for (int step = 0; step < 2; ++step) {
-      set_gradients(tensors, step);
-      shards.bind_gradients();
-      do_step(optimizer, step);
-      shards.spread_values();
-    }
+    train(tensors, shards, optimizer, 0, 2);
     const std::lock_guard lock(mutex);
     TrainState own;
     ScopedWriter out(own, "optimizer");
@@ -171,12 +172,7 @@ TEST(OptimizerShardsTest, AnotherNumberOfReplicasContinuesFromTheMoments) {
       AdamW optimizer(shards.own(), context());
       SlicedReader in(state, "optimizer");
       optimizer.load(in);
-      for (int step = 2; step < 4; ++step) {
-        set_gradients(tensors, step);
-        shards.bind_gradients();
-        do_step(optimizer, step);
-        shards.spread_values();
-      }
+      train(tensors, shards, optimizer, 2, 4);
       expect_values(tensors, expected);
       expect_equal_on_all(tensors, world.replicas());
     });

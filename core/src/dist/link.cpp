@@ -10,10 +10,6 @@
 namespace qtk::dist {
 namespace {
 
-int64_t raw_bytes(const TensorSpec& spec) {
-  return c10::multiply_integers(spec.shape) * static_cast<int64_t>(c10::elementSize(spec.dtype));
-}
-
 std::string what_of(const LinkSetup& setup, int64_t micro_batch) {
   return setup.direction + " micro-batch " + std::to_string(micro_batch);
 }
@@ -33,6 +29,10 @@ at::Tensor& buffer_at(std::vector<at::Tensor>& buffers, size_t index, int64_t by
 }
 
 }  // namespace
+
+int64_t raw_bytes(const TensorSpec& spec) {
+  return c10::multiply_integers(spec.shape) * static_cast<int64_t>(c10::elementSize(spec.dtype));
+}
 
 int64_t message_bytes(const LinkSetup& setup, bool is_warmup) {
   return (is_warmup ? raw_bytes(setup.spec) : setup.compressor.wire_bytes(setup.spec)) +

@@ -28,6 +28,8 @@ struct LinkSetup {
   Lane lane;
 };
 
+/// Bytes of the tensor itself.
+int64_t raw_bytes(const TensorSpec& spec);
 /// Bytes of a message, its hash included.
 int64_t message_bytes(const LinkSetup& setup, bool is_warmup);
 

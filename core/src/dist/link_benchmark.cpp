@@ -1,6 +1,7 @@
 #include "dist/link_benchmark.hpp"
 
 #include "base/interrupt.hpp"
+#include "base/median.hpp"
 #include "dist/link_fit.hpp"
 
 #include <ATen/ATen.h>
@@ -35,11 +36,6 @@ double cpu_seconds() {
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 /// One end of one link: it sends by one group and receives by the other, as a stage does.

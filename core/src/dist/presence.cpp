@@ -1,6 +1,8 @@
 #include "dist/presence.hpp"
 
 #include "base/logging.hpp"
+#include "base/median.hpp"
+#include "dist/c10d_message.hpp"
 #include "dist/worker_board.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -38,12 +40,6 @@ SignOfLife parse(const std::string& text) {
           .operation = content.value("operation", ""),
           .seconds = content.value("seconds", 0.0),
           .has_left = content.value("left", false)};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace
@@ -106,8 +102,7 @@ void Presence::run() {
       const std::lock_guard again(mutex_);
       if (!is_stopping_ && !has_left_)
         lose(nullptr,
-             mesh_.name_of(0) + ", who holds the store, cannot be reached: " +
-                 std::string(error.what()).substr(0, std::string(error.what()).find('\n')));
+             mesh_.name_of(0) + ", who holds the store, cannot be reached: " + first_line(error));
     }
     lock.lock();
     stop_.wait_for(lock, timeouts_.heartbeat / 4, [this] { return is_stopping_; });

@@ -2,6 +2,7 @@
 
 #include "base/fault_point.hpp"
 #include "dist/backend.hpp"
+#include "dist/c10d_message.hpp"
 
 #include <qtk/runtime/check.hpp>
 
@@ -13,13 +14,8 @@
 namespace qtk::dist {
 namespace {
 
-std::string first_line(const char* text) {
-  const std::string all = text;
-  return all.substr(0, all.find('\n'));
-}
-
-[[noreturn]] void fail(const std::string& operation, const char* reason) {
-  throw Error(operation + " failed: " + first_line(reason),
+[[noreturn]] void fail(const std::string& operation, const std::exception& error) {
+  throw Error(operation + " failed: " + first_line(error),
               "see which rank stopped; start the same command again to continue from the last "
               "checkpoint",
               ExitCode::kPeerLost, "dist");
@@ -38,7 +34,7 @@ class Pending::State {
     try {
       work_->wait();
     } catch (const std::exception& error) {
-      fail(operation_, error.what());
+      fail(operation_, error);
     }
   }
   bool is_done() const { return work_->isCompleted(); }
@@ -82,7 +78,7 @@ ProcessGroup::ProcessGroup(RunStore& store, GroupSetup setup) : setup_(std::move
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail("connecting the group `" + setup_.name + "`", error.what());
+    fail("connecting the group `" + setup_.name + "`", error);
   }
 }
 
@@ -100,7 +96,7 @@ Pending ProcessGroup::send(const at::Tensor& message, int member, int tag,
     return Pending(std::make_shared<Pending::State>(backend_->backend->send(tensors, member, tag),
                                                     operation, setup_.on_wait));
   } catch (const std::exception& error) {
-    fail(operation, error.what());
+    fail(operation, error);
   }
 }
 
@@ -111,7 +107,7 @@ Pending ProcessGroup::receive(at::Tensor& message, int member, int tag, const st
     return Pending(std::make_shared<Pending::State>(backend_->backend->recv(tensors, member, tag),
                                                     operation, setup_.on_wait));
   } catch (const std::exception& error) {
-    fail(operation, error.what());
+    fail(operation, error);
   }
 }
 
@@ -124,7 +120,7 @@ void ProcessGroup::collective(const char* name, const Start& start) {
   try {
     start()->wait();
   } catch (const std::exception& error) {
-    fail(operation, error.what());
+    fail(operation, error);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "dist/run_store.hpp"
 
+#include "dist/c10d_message.hpp"
 #include "dist/store_handle.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -23,11 +24,6 @@ std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), 
 
 std::string place(const LaunchEnvironment& environment) {
   return environment.master_address + ":" + std::to_string(environment.master_port);
-}
-
-std::string first_line(const char* text) {
-  const std::string all = text;
-  return all.substr(0, all.find('\n'));
 }
 
 /// TCPStore greets the other side without any time-out: a program that listens there but is no
@@ -85,7 +81,7 @@ RunStore RunStore::open(const LaunchEnvironment& environment, Seconds timeout) {
         std::make_unique<Handle>(Handle{environment, connect(environment, listens, timeout)}));
   } catch (const std::exception& error) {
     if (listens)
-      throw Error("rank 0 cannot listen on " + place(environment) + ": " + first_line(error.what()),
+      throw Error("rank 0 cannot listen on " + place(environment) + ": " + first_line(error),
                   "another run may use the port; set MASTER_PORT to a free one, or start with "
                   "`qtk launch`, which finds one",
                   ExitCode::kEnvironment, "dist");
@@ -114,7 +110,7 @@ std::string RunStore::get(const std::string& key, Seconds timeout) {
     // Less than the time-out where the store itself is gone.
     const Seconds waited = std::chrono::steady_clock::now() - start;
     throw Error("waited " + std::to_string(static_cast<int>(waited.count())) + " s in vain for `" +
-                    key + "`: " + first_line(error.what()),
+                    key + "`: " + first_line(error),
                 "see whether all ranks run; raise dist.timeouts.rendezvous_s if they start slowly",
                 ExitCode::kPeerLost, "dist");
   }

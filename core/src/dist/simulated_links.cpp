@@ -64,9 +64,8 @@ int64_t SimulatedLinks::end_transfer(const Event& event) {
   Flow& state = flows_[flow];
   if (timeline_)
     timeline_->push_back({.rank = sender_of(flow),
-                          .lane = direction_of(flow) == Direction::kForward
-                                      ? SimulatedLane::kForwardSend
-                                      : SimulatedLane::kBackwardSend,
+                          .lane = direction_of(flow) == Direction::kForward ? Lane::kForwardSend
+                                                                            : Lane::kBackwardSend,
                           .name = "transfer",
                           .start_s = state.started,
                           .end_s = event.time,

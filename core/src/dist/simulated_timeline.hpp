@@ -1,6 +1,8 @@
 // What ranks and links did when, as the event list that chrome://tracing and Perfetto show.
 #pragma once
 
+#include "dist/timeline.hpp"
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -8,22 +10,11 @@
 
 namespace qtk::dist {
 
-/// Rows of one rank. Waiting for a message stands in the receive lanes, a message on its way in the
-/// send lanes, encoding and decoding beside the pass they belong to.
-enum class SimulatedLane {
-  kForwardReceive,
-  kForwardCompute,
-  kForwardSend,
-  kBackwardReceive,
-  kBackwardCompute,
-  kBackwardSend,
-  kOptimizerComm,
-  kOptimizerStep,
-};
-
+/// Waiting for a message stands in the receive lanes, a message on its way in the send lanes,
+/// encoding and decoding beside the pass they belong to.
 struct SimulatedSpan {
   int64_t rank = 0;
-  SimulatedLane lane = SimulatedLane::kForwardCompute;
+  Lane lane = Lane::kForwardCompute;
   std::string_view name;  // of static duration
   double start_s = 0, end_s = 0;
   int64_t micro_batch = -1;  // -1: none

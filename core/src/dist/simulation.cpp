@@ -78,7 +78,7 @@ class Simulator {
   static int64_t input_flow(int64_t r, OpKind kind) {
     return flow_of(kind == OpKind::kForward ? r - 1 : r + 1, direction_of(kind));
   }
-  void record(int64_t r, SimulatedLane lane, const char* name, double start, double end,
+  void record(int64_t r, Lane lane, const char* name, double start, double end,
               int64_t micro_batch = -1) {
     if (model_.keeps_timeline && end > start)
       timeline_.push_back({r, lane, name, start, end, micro_batch});
@@ -174,13 +174,12 @@ void Simulator::start_op(int64_t r, const Op& op, double now) {
   rank.use.decode_s += pass.decode_s;
   rank.use.encode_s += pass.encode_s;
   rank.use.cpu_s += pass.cpu_s();
-  const SimulatedLane lane =
-      is_forward ? SimulatedLane::kForwardCompute : SimulatedLane::kBackwardCompute;
+  const Lane lane = is_forward ? Lane::kForwardCompute : Lane::kBackwardCompute;
   const double decoded = now + pass.receive_cpu_s + pass.decode_s;
   const double computed = decoded + pass.compute_s, end = now + pass.total_s();
   if (pass.is_receiving)
-    record(r, is_forward ? SimulatedLane::kForwardReceive : SimulatedLane::kBackwardReceive, "wait",
-           rank.idle_since, now, op.micro_batch);
+    record(r, is_forward ? Lane::kForwardReceive : Lane::kBackwardReceive, "wait", rank.idle_since,
+           now, op.micro_batch);
   record(r, lane, "decode", now, decoded, op.micro_batch);
   record(r, lane, "compute", decoded, computed, op.micro_batch);
   record(r, lane, "encode", computed, end, op.micro_batch);
@@ -220,7 +219,7 @@ void Simulator::next_exchange(int64_t r, double now) {
   }
   const double optimizer_s = model_.stages[rank.stage].optimizer_s;
   rank.use.optimizer_s += optimizer_s;
-  record(r, SimulatedLane::kOptimizerStep, "opt", now, now + optimizer_s);
+  record(r, Lane::kOptimizerStep, "opt", now, now + optimizer_s);
   queue_.add(now + optimizer_s, EventKind::kOptimizerEnd, r);
 }
 
@@ -228,7 +227,7 @@ void Simulator::end_exchange(int64_t exchange, double now) {
   const double duration = exchanges_.duration_s(exchange);
   for (const int64_t r : exchanges_.members(exchange)) {
     ranks_[r].use.exchange_s += duration;
-    record(r, SimulatedLane::kOptimizerComm, "opt_allreduce", now - duration, now);
+    record(r, Lane::kOptimizerComm, "opt_allreduce", now - duration, now);
     next_exchange(r, now);
   }
 }

@@ -4,6 +4,7 @@
 #include "config/run_config.hpp"
 #include "dist/compressor_choice.hpp"
 #include "dist/layer_split.hpp"
+#include "dist/link.hpp"
 #include "dist/link_file.hpp"
 #include "dist/model_costs.hpp"
 #include "dist/timing_file.hpp"
@@ -160,8 +161,7 @@ double Planner::message_bytes(const CompressorNode& node, const TensorSpec& spec
 
 void Planner::set_messages() {
   const TensorSpec spec{{plan_.micro_batch, plan_.ctx, decoder_.hidden_size}, boundary_dtype()};
-  plan_.uncompressed_bytes = static_cast<double>(c10::multiply_integers(spec.shape)) *
-                             static_cast<double>(c10::elementSize(spec.dtype));
+  plan_.uncompressed_bytes = static_cast<double>(raw_bytes(spec));
   plan_.model.forward_bytes = message_bytes(config_.comm.forward, spec, plan_.forward_use);
   plan_.model.backward_bytes = message_bytes(config_.comm.backward, spec, plan_.backward_use);
 }

@@ -1,6 +1,7 @@
 #include "dist/timeline.hpp"
 
 #include "base/atomic_file.hpp"
+#include "base/median.hpp"
 
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -16,14 +17,6 @@ using nlohmann::json;
 
 constexpr size_t kLatest = 512;            // durations that are remembered of a kind
 constexpr size_t kMostEvents = 1'000'000;  // of a trace; later ones are left out
-
-/// As the trace of TAH-Quant's pipeline shows them (arXiv 2506.01352, its code), so that both can
-/// be laid side by side.
-struct LaneLook {
-  const char* name;
-  const char* color;  // of chrome://tracing
-  const char* work;   // name of all its events; null: their own
-};
 
 constexpr std::array<LaneLook, kLanes> kLooks = {
     {{"1. forward-recv", "startup", "recv"},
@@ -49,6 +42,8 @@ std::unique_ptr<c10::Event> recorded(c10::Device device) {
 }
 
 }  // namespace
+
+const LaneLook& look_of(Lane lane) { return kLooks[static_cast<size_t>(lane)]; }
 
 Timeline::Timeline(int rank, c10::Device device, bool keeps_trace)
     : rank_(rank), device_(device), keeps_trace_(keeps_trace), start_us_(wall_clock_us()) {
@@ -119,11 +114,8 @@ std::vector<double> Timeline::durations(Lane lane, std::string_view name) const 
 }
 
 double Timeline::median(Lane lane, std::string_view name) const {
-  auto seconds = durations(lane, name);
-  if (seconds.empty()) return 0;
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
+  const auto seconds = durations(lane, name);
+  return seconds.empty() ? 0 : qtk::median(seconds);
 }
 
 double Timeline::mean(Lane lane, std::string_view name) const {
@@ -142,7 +134,7 @@ void Timeline::write(const std::filesystem::path& path) {
   const std::lock_guard lock(mutex_);
   json rows = json::array();
   for (const Event& event : events_) {
-    const LaneLook& look = kLooks[static_cast<size_t>(event.lane)];
+    const LaneLook& look = look_of(event.lane);
     double start = event.start_us, duration = event.duration_us;
     if (event.begin) {
       event.end->synchronize();

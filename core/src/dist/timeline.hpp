@@ -35,6 +35,15 @@ enum class Lane {
 };
 inline constexpr int kLanes = 9;
 
+/// How a lane is shown, as the trace of TAH-Quant's pipeline does (arXiv 2506.01352, its code), so
+/// that both can be laid side by side.
+struct LaneLook {
+  const char* name;   // rows sort by their number
+  const char* color;  // of chrome://tracing
+  const char* work;   // name of all its events; null: their own
+};
+const LaneLook& look_of(Lane lane);
+
 class Timeline {
  public:
   /// @param keeps_trace  else only the latest durations of every kind of work are kept

@@ -1,5 +1,7 @@
 #include "dist/worker_process.hpp"
 
+#include "base/pipe.hpp"
+
 #include <qtk/runtime/error.hpp>
 
 #include <fcntl.h>
@@ -22,18 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostThreads = 40;  // that are listed
-
-struct Pipe {
-  Descriptor read, write;
-};
-
-Pipe make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    throw IoError("cannot make a pipe: " + std::string(std::strerror(errno)));
-  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
-  return {Descriptor(ends[0]), Descriptor(ends[1])};
-}
 
 /// argv or envp: pointers into strings that outlive it.
 std::vector<char*> pointers(const std::vector<std::string>& texts) {

@@ -1,6 +1,6 @@
 #include "plugin/child_process.hpp"
 
-#include "base/descriptor.hpp"
+#include "base/pipe.hpp"
 #include "plugin/probe_record.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -23,22 +23,6 @@ namespace qtk::plugin {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct Pipe {
-  Descriptor read, write;
-};
-
-Pipe make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    throw IoError("cannot make a pipe: " + std::string(std::strerror(errno)));
-  Descriptor read(ends[0]), low(ends[1]);
-  // Above the numbers that the child's redirections write over.
-  Descriptor write(::fcntl(low.get(), F_DUPFD_CLOEXEC, 10));
-  if (write.get() < 0 || ::fcntl(read.get(), F_SETFL, O_NONBLOCK) != 0)
-    throw IoError("cannot make a pipe: " + std::string(std::strerror(errno)));
-  return {std::move(read), std::move(write)};
-}
 
 pid_t spawn(const std::vector<std::string>& arguments, const Pipe& record, const Pipe& errors) {
   std::vector<char*> argv;

@@ -2,6 +2,7 @@
 
 #include "config/emit.hpp"
 #include "config/options.hpp"
+#include "dist/link.hpp"
 #include "plugin/run_context.hpp"
 
 #include <qtk/runtime/check.hpp>
@@ -22,9 +23,7 @@ OptionValues option_values(const CompressorNode& node, config::Diagnostics& diag
 /// The bytes of the tensor.
 class Uncompressed final : public Compressor {
  public:
-  int64_t wire_bytes(const TensorSpec& spec) const override {
-    return c10::multiply_integers(spec.shape) * static_cast<int64_t>(c10::elementSize(spec.dtype));
-  }
+  int64_t wire_bytes(const TensorSpec& spec) const override { return dist::raw_bytes(spec); }
   void encode(const at::Tensor& x, at::Tensor& wire, const MessageInfo&) override {
     wire.copy_(x.contiguous().view(-1).view(at::kByte));
   }

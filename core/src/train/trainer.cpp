@@ -4,6 +4,7 @@
 #include "base/fault_point.hpp"
 #include "base/interrupt.hpp"
 #include "base/logging.hpp"
+#include "base/median.hpp"
 #include "base/progress.hpp"
 #include "train/gradient_norm.hpp"
 #include "train/sliced_reader.hpp"
@@ -30,12 +31,6 @@ constexpr size_t kMedianStart = 4;    // as many must be there before it decides
 double seconds_between(std::chrono::steady_clock::time_point from,
                        std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 std::string number_text(const char* format, double value) {
