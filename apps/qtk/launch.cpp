@@ -1,6 +1,6 @@
 // qtk launch: starts a verb in several processes and watches them.
 #include "command_line.hpp"
-#include "dist/launcher.hpp"
+#include "dist/launch/launcher.hpp"
 #include "verb.hpp"
 
 #include <qtk/runtime/error.hpp>

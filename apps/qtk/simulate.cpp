@@ -1,7 +1,7 @@
 // qtk simulate: how long a training step of many ranks would take, and what bounds it
 #include "base/atomic_file.hpp"
 #include "command_line.hpp"
-#include "dist/simulation_plan.hpp"
+#include "dist/simulation/simulation_plan.hpp"
 #include "simulation_output.hpp"
 #include "verb.hpp"
 

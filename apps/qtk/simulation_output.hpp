@@ -1,8 +1,8 @@
 // What qtk simulate shows of a simulation: tables and JSON.
 #pragma once
 
-#include "dist/simulation_plan.hpp"
-#include "dist/step_bounds.hpp"
+#include "dist/simulation/simulation_plan.hpp"
+#include "dist/simulation/step_bounds.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -3,8 +3,10 @@
 #
 #   scripts/gpu/pipeline.sh OUT
 #
+# With one GPU the two processes share it as if they were two machines: losses and traces mean what they mean on two GPUs,
+# speeds do not.
 # OUT gets the metrics, timings and traces of every run and summary.md. TEXT: a novel.
-# HIDDEN, INNER, LAYERS, CTX, STEPS: see below.
+# HIDDEN, INNER, LAYERS, CTX, STEPS: see below. ONLY: names of runs, if not all are wanted.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly out=$1
@@ -28,13 +30,35 @@ train: { steps: ${STEPS:-20}, global_batch: 16, micro_batch: 2, log_every: 1, ch
 stages: [train]
 YAML
 
+readonly gpus=$(nvidia-smi -L | wc -l)
+
+# NCCL wants a GPU for each process of a machine; processes of machines with other names meet over sockets.
+run_two_machines() { # WORD...
+  local common=(--nproc 1 --nodes 2 --rendezvous 127.0.0.1:29533)
+  export NCCL_SOCKET_IFNAME=lo
+  NCCL_HOSTID=second timeout "${LIMIT:-45}" "$qtk" launch "${common[@]}" --node-rank 1 "$@" > "$out/second.log" 2>&1 &
+  NCCL_HOSTID=first timeout "${LIMIT:-45}" "$qtk" launch "${common[@]}" --node-rank 0 "$@"
+  wait $!
+}
+
+run_processes() { # PROCESSES WORD...
+  local processes=$1
+  shift
+  if [ "$processes" -eq 1 ]; then
+    timeout "${LIMIT:-45}" "$qtk" "$@"
+  elif [ "$gpus" -lt "$processes" ]; then
+    run_two_machines "$@"
+  else
+    timeout "${LIMIT:-45}" "$qtk" launch --nproc "$processes" "$@"
+  fi
+}
+
 train() { # NAME PROCESSES OVERRIDE...
   local name=$1 processes=$2 sets=()
+  [[ -z ${ONLY:-} || " $ONLY " == *" $name "* ]] || return 0
   shift 2
   for each in "$@"; do sets+=(--set "$each"); done
-  local launch=()
-  [ "$processes" -gt 1 ] && launch=(launch --nproc "$processes")
-  timeout "${LIMIT:-45}" "$qtk" "${launch[@]}" run "$work/run.yaml" --out "$work/$name" "${sets[@]}" > "$out/$name.log" 2>&1 ||
+  run_processes "$processes" run "$work/run.yaml" --out "$work/$name" "${sets[@]}" > "$out/$name.log" 2>&1 ||
     { echo "$name FAILED: $(grep -m2 -i error "$out/$name.log" | cut -c1-300)"; return 0; }
   cp "$work/$name/train/dense/metrics.jsonl" "$out/$name.jsonl"
   cp "$work/$name/train/dense/timing.json" "$out/$name.timing.json" 2>/dev/null || true

@@ -2,7 +2,7 @@
 // in a store that the object holds, as with torchrun, so nobody waits for rank 0 to listen.
 #pragma once
 
-#include "dist/reserved_port.hpp"
+#include "dist/launch/reserved_port.hpp"
 #include "dist/world.hpp"
 
 #include <qtk/runtime/error.hpp>

@@ -2,7 +2,7 @@
 
 #include "base/interrupt.hpp"
 #include "base/median.hpp"
-#include "dist/link_fit.hpp"
+#include "dist/simulation/link_fit.hpp"
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>

@@ -2,7 +2,7 @@
 // of a run.
 #pragma once
 
-#include "dist/link_file.hpp"
+#include "dist/simulation/link_file.hpp"
 #include "dist/world.hpp"
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 #include "base/logging.hpp"
 #include "base/median.hpp"
 #include "dist/c10d_message.hpp"
-#include "dist/worker_board.hpp"
+#include "dist/launch/worker_board.hpp"
 
 #include <qtk/runtime/error.hpp>
 

@@ -2,7 +2,7 @@
 // attempt has keys of its own, so that a restarted run never meets its ghost.
 #pragma once
 
-#include "dist/launch_environment.hpp"
+#include "dist/launch/launch_environment.hpp"
 #include "dist/timeouts.hpp"
 
 #include <memory>

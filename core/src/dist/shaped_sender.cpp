@@ -1,6 +1,7 @@
 #include "dist/shaped_sender.hpp"
 
 #include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace qtk::dist {
@@ -75,7 +76,19 @@ void ShapedSender::deliver(const Message& message) {
   const auto arrival = shaper_.arrival(since_start(handed_over), message.bytes.numel());
   std::this_thread::sleep_until(
       Clock::time_point(std::chrono::duration_cast<Clock::duration>(arrival)));
-  group_.send(message.bytes, peer_, message.tag, message.what).wait();
+  transmit(message);
+}
+
+/// On a GPU from a stream of its own: the stream that computes may by now wait for the answer to
+/// this very message, and whatever is queued behind that would never leave.
+void ShapedSender::transmit(const Message& message) {
+  const auto send = [&] { group_.send(message.bytes, peer_, message.tag, message.what).wait(); };
+  if (!message.is_written) return send();
+  const auto device = message.bytes.device();
+  const c10::StreamGuard own(
+      c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
+  send();
+  own.current_stream().synchronize();
 }
 
 }  // namespace qtk::dist

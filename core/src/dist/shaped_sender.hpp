@@ -44,6 +44,7 @@ class ShapedSender {
   };
   void run();
   void deliver(const Message& message);
+  void transmit(const Message& message);
 
   ProcessGroup& group_;
   const int peer_;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dist/handshake.hpp"
-#include "dist/launch_environment.hpp"
+#include "dist/launch/launch_environment.hpp"
 #include "dist/mesh.hpp"
 #include "dist/presence.hpp"
 #include "dist/process_group.hpp"

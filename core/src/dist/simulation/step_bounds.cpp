@@ -1,0 +1,60 @@
+#include "dist/simulation/step_bounds.hpp"
+
+#include "dist/simulation/pass_costs.hpp"
+#include "dist/simulation/simulated_exchange.hpp"
+
+#include <algorithm>
+
+namespace qtk::dist {
+namespace {
+
+double compute_bound_s(const PipelineModel& model) {
+  const auto micro_batches = static_cast<double>(model.micro_batches);
+  double longest = 0;
+  for (int64_t p = 0; p < model.num_stages(); ++p)
+    longest =
+        std::max(longest, micro_batches * (pass_costs(model, p, OpKind::kForward).total_s() +
+                                           pass_costs(model, p, OpKind::kBackward).total_s()) +
+                              model.stages[p].optimizer_s);
+  return longest;
+}
+
+/// What passes the first bytes at once from a full bucket passes them once a step.
+double link_bound_s(const PipelineModel& model) {
+  if (model.num_stages() == 1) return 0;
+  const double forward = model.forward_bytes, backward = model.backward_bytes;
+  const bool is_flushed = model.schedule == ScheduleKind::kGpipe;
+  // A middle stage sends both ways; the ends of a short pipeline send one way. With a flush,
+  // gradients start only once all activations have crossed, even where both have buckets.
+  const bool is_shared = model.link.shares_egress && model.num_stages() > 2;
+  const double bytes = is_shared || is_flushed ? forward + backward : std::max(forward, backward);
+  return transfer_s(model.link, static_cast<double>(model.micro_batches) * bytes);
+}
+
+double exchange_bound_s(const PipelineModel& model) {
+  const SimulatedExchanges exchanges(model);
+  double longest = 0;
+  for (int64_t p = 0; p < model.num_stages(); ++p) {
+    double sum = 0;
+    for (const ExchangeKind kind : kExchangeKinds)
+      if (const int64_t exchange = exchanges.exchange_of(p, kind); exchange >= 0)
+        sum += exchanges.duration_s(exchange);
+    longest = std::max(longest, sum);
+  }
+  return longest;
+}
+
+}  // namespace
+
+StepBounds step_bounds(const PipelineModel& model) {
+  return {compute_bound_s(model), link_bound_s(model), exchange_bound_s(model)};
+}
+
+std::string bounding_resource(const StepBounds& bounds, const Simulation& simulation) {
+  const double longest = std::max({bounds.compute_s, bounds.link_s, bounds.exchange_s});
+  if (longest < simulation.step_s / 2) return "pipeline fill";
+  if (longest == bounds.compute_s) return "compute";
+  return longest == bounds.link_s ? "link" : "gradient exchange";
+}
+
+}  // namespace qtk::dist
