@@ -78,8 +78,8 @@ train compressed 2 parallel.data=2 'comm.data={use: fixpoint, options: {bits: 8}
 train bf16_one 1 train.precision=bf16
 train bf16 2 parallel.pipeline=2 train.precision=bf16 dist.trace=true
 train bf16_tah 2 parallel.pipeline=2 train.precision=bf16 comm.forward.use=tah 'comm.backward={use: fixpoint, options: {bits: 6}}' dist.trace=true
-train slow 2 parallel.pipeline=2 comm.rate_mbit=1000
-train slow_tah 2 parallel.pipeline=2 comm.rate_mbit=1000 comm.forward.use=tah 'comm.backward={use: fixpoint, options: {bits: 6}}'
+train slow 2 parallel.pipeline=2 comm.rate_mbit=2000
+train slow_tah 2 parallel.pipeline=2 comm.rate_mbit=2000 comm.forward.use=tah 'comm.backward={use: fixpoint, options: {bits: 6}}'
 python3 - "$out" <<'PY' | tee "$out/summary.md"
 import glob, json, os, sys
 out = sys.argv[1]

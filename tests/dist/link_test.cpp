@@ -62,7 +62,8 @@ TEST_P(LinkTest, WhatOneEndSendsTheOtherTakes) {
       }
       EXPECT_EQ(sending.sent_bytes(), 2 * kMicroBatches * bytes);
     } else {
-      ReceivingEnd receiving(setup(world, compressor, timeline, Lane::kForwardReceive));
+      ReceivingEnd receiving(setup(world, compressor, timeline, Lane::kForwardReceive),
+                             LinkShape{});
       for (int64_t step = 0; step < 2; ++step) {
         receiving.post(kMicroBatches, form.is_warmup);
         for (int64_t i = 0; i < kMicroBatches; ++i) {
@@ -100,7 +101,8 @@ TEST(LinkFaultTest, ADamagedMessageIsNamed) {
     Timeline timeline(1, c10::kCPU, false);
     Eighths compressor;
     ReceivingEnd receiving({"forward", group, 0, compressor, kSpec, /*has_hash=*/true, timeline,
-                            Lane::kForwardReceive});
+                            Lane::kForwardReceive},
+                           LinkShape{});
     receiving.post(1, /*is_warmup=*/false);
     const std::vector<int64_t> samples = {0, 1};
     const auto take = [&](int64_t micro_batch) {

@@ -109,6 +109,7 @@ std::vector<Case> tah_cases(int64_t tile) {
           ", high_precision_bits: 6, low_precision_bits: 5, high_precision_ratio: 0.5"})
       cases.push_back({"tah", begin + ", allocation: " + allocation + rest + "}"});
   cases.push_back({"tah", begin + ", high_precision_bits: 7, low_precision_bits: 2}"});
+  cases.push_back({"tah", begin + ", high_precision_bits: 2, low_precision_bits: 1}"});
   return cases;
 }
 
@@ -210,39 +211,42 @@ TEST(CommOnGpu, WideTokensAreTakenInSeveralPasses) {
   EXPECT_GE(seen.equal, seen.messages - 1);
 }
 
+/// Finite at the other end, and the same as on the CPU.
+void expect_finite(const Case& c, const at::Tensor& values, at::Device device) {
+  const auto sender = c.fresh(), receiver = c.fresh(), host = c.fresh();
+
+  const at::Tensor wire = encode(*sender, values.to(device));
+  const at::Tensor y = decode(*receiver, wire, values).cpu();
+
+  EXPECT_TRUE(y.isfinite().all().item<bool>());
+  EXPECT_TRUE(same(y, decode(*host, wire.cpu(), values)));
+  if (!is_ranked_by_entropy(c)) {
+    EXPECT_TRUE(at::equal(wire.cpu(), encode(*c.fresh(), values)));
+  }
+}
+
 TEST(CommOnGpu, FiniteValuesStayFinite) {
   if (!cuda_is_available()) GTEST_SKIP() << "no CUDA device answers";
   const auto device = open_device("cuda");
   const PoisonedMemory poisoned;
-  const at::Tensor x = activation({2, 9, 512}, 5), sign = x.sign();
-  for (const Case& c : cases_of(512))
-    for (const auto type : kTypes) {
-      const double largest = type == at::kFloat      ? std::numeric_limits<float>::max()
-                             : type == at::kBFloat16 ? 3.3895e38
-                                                     : 65504;
-      const std::vector<at::Tensor> inputs = {sign * largest,
-                                              sign * 1e-45,
-                                              x * 1e-39,
-                                              x * 3e-7,
-                                              at::zeros_like(x),
-                                              at::full_like(x, -3),
-                                              at::where(x > 3, largest, x)};
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        SCOPED_TRACE(::testing::Message() << c.name() << " " << type << " input " << i);
-        const at::Tensor values = inputs[i].to(type);
-        if (!values.isfinite().all().item<bool>()) continue;
-        const auto sender = c.fresh(), receiver = c.fresh(), host = c.fresh();
-
-        const at::Tensor wire = encode(*sender, values.to(device));
-        const at::Tensor y = decode(*receiver, wire, values).cpu();
-
-        EXPECT_TRUE(y.isfinite().all().item<bool>());
-        EXPECT_TRUE(same(y, decode(*host, wire.cpu(), values)));
-        if (!is_ranked_by_entropy(c)) {
-          EXPECT_TRUE(at::equal(wire.cpu(), encode(*c.fresh(), values)));
+  for (const int64_t channels : {512, 1088}) {
+    const at::Tensor x = activation({2, 9, channels}, 5), sign = x.sign();
+    for (const Case& c : cases_of(channels))
+      for (const auto type : kTypes) {
+        const double largest = type == at::kFloat      ? std::numeric_limits<float>::max()
+                               : type == at::kBFloat16 ? 3.3895e38
+                                                       : 65504;
+        const std::vector<at::Tensor> inputs = {
+            sign * largest, sign * 1e-45,      sign * 0.0,           x * 1e-39,
+            x * 3e-7,       at::zeros_like(x), at::full_like(x, -3), at::where(x > 3, largest, x)};
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          SCOPED_TRACE(::testing::Message()
+                       << c.name() << " " << channels << " " << type << " input " << i);
+          const at::Tensor values = inputs[i].to(type);
+          if (values.isfinite().all().item<bool>()) expect_finite(c, values, device);
         }
       }
-    }
+  }
 }
 
 TEST(CommOnGpu, ShowThatTheInputWasNotFinite) {
@@ -367,14 +371,15 @@ TEST(CommOnGpu, DamagedMapsOfPrecisionsAreSeen) {
   if (!cuda_is_available()) GTEST_SKIP() << "no CUDA device answers";
   const auto device = open_device("cuda");
   for (const char* options : {"{}", "{allocation: token}", "{high_precision_ratio: 1}"})
-    for (const int byte : {0, 0xff}) {
-      const Case c{"tah", options};
-      const at::Tensor x = activation({2, 33, 640}, 6).to(device);
-      const at::Tensor wire = at::full_like(encode(*c.fresh(), x), byte);
-      if (byte == 0 && std::string(options).find("ratio") != std::string::npos) continue;
+    for (const int byte : {0, 0xff})
+      for (const int64_t channels : {640, 1600}) {
+        const Case c{"tah", options};
+        const at::Tensor x = activation({2, 33, channels}, 6).to(device);
+        const at::Tensor wire = at::full_like(encode(*c.fresh(), x), byte);
+        if (byte == 0 && std::string(options).find("ratio") != std::string::npos) continue;
 
-      EXPECT_TRUE(decode(*c.fresh(), wire, x).isnan().any().item<bool>()) << options << byte;
-    }
+        EXPECT_TRUE(decode(*c.fresh(), wire, x).isnan().any().item<bool>()) << options << byte;
+      }
 }
 
 TEST(CommOnGpu, RefuseWhatTheKernelsDoNotTake) {

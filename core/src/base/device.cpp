@@ -25,19 +25,8 @@ const std::string& cuda_obstacle() {
   return *obstacle;
 }
 
-}  // namespace
-
-c10::Device open_device(std::string_view name) {
-  if (name == "cpu") return c10::kCPU;
-  if (name == "auto")
-    return cuda_is_available() ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
-  if (!name.starts_with("cuda"))
-    throw ConfigError("unknown device '" + std::string(name) + "'",
-                      "use auto, cpu, cuda or cuda:<number>");
-  if (!cuda_is_available())
-    throw Error("device " + std::string(name) + " was asked for, but " + cuda_obstacle(),
-                "use device: cpu, or check the driver with `qtk doctor`", ExitCode::kEnvironment,
-                "device");
+/// "cuda" or "cuda:<number>"
+c10::Device named_device(std::string_view name) {
   try {
     const c10::Device device{std::string(name)};
     return {c10::kCUDA, device.has_index() ? device.index() : c10::DeviceIndex(0)};
@@ -45,6 +34,35 @@ c10::Device open_device(std::string_view name) {
     throw ConfigError("unknown device '" + std::string(name) + "'",
                       "use auto, cpu, cuda or cuda:<number>");
   }
+}
+
+/// Kernels that are launched on "the default stream" run on the current device of their thread.
+c10::Device made_current(c10::Device device) {
+  const c10::impl::VirtualGuardImpl cuda(c10::kCUDA);
+  if (const int count = cuda.deviceCount(); device.index() >= count)
+    throw Error("device cuda:" + std::to_string(device.index()) + " was asked for, but " +
+                    (count == 1 ? "there is cuda:0 alone"
+                                : "the last one is cuda:" + std::to_string(count - 1)),
+                "name one that exists, or start fewer processes on this machine",
+                ExitCode::kEnvironment, "device");
+  cuda.setDevice(device);
+  return device;
+}
+
+}  // namespace
+
+c10::Device open_device(std::string_view name) {
+  if (name == "cpu") return c10::kCPU;
+  if (name == "auto")
+    return cuda_is_available() ? made_current({c10::kCUDA, 0}) : c10::Device(c10::kCPU);
+  if (!name.starts_with("cuda"))
+    throw ConfigError("unknown device '" + std::string(name) + "'",
+                      "use auto, cpu, cuda or cuda:<number>");
+  if (!cuda_is_available())
+    throw Error("device " + std::string(name) + " was asked for, but " + cuda_obstacle(),
+                "use device: cpu, or check the driver with `qtk doctor`", ExitCode::kEnvironment,
+                "device");
+  return made_current(named_device(name));
 }
 
 void* current_stream(c10::Device device) {

@@ -10,7 +10,7 @@
 namespace qtk {
 
 /// "cpu", "cuda", "cuda:1" or "auto" (CUDA where a device answers, else CPU). Opens
-/// libtorch_cuda.so if needed.
+/// libtorch_cuda.so if needed, and makes a CUDA device the current one of the calling thread.
 /// @throws ConfigError for another word, Error(kEnvironment) if CUDA was asked for and cannot be
 /// had
 c10::Device open_device(std::string_view name);

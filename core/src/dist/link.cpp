@@ -6,6 +6,7 @@
 #include <qtk/runtime/check.hpp>
 
 #include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace qtk::dist {
 namespace {
@@ -60,7 +61,9 @@ void SendingEnd::send(const at::Tensor& x, const MessageInfo& info) {
   const int tag = static_cast<int>(info.micro_batch);
   const std::string what = what_of(setup_, info.micro_batch);
   if (is_left_out) return;
-  if (shaped_)
+  const auto span = setup_.timeline.span(setup_.lane, "hand over", info.micro_batch);
+  form_ = info.is_warmup ? 0 : 1;
+  if (is_shaped(message))
     shaped_->send(message, tag, what);
   else
     under_way_.push_back(setup_.group.send(message, setup_.peer, tag, what));
@@ -71,6 +74,7 @@ void SendingEnd::finish() {
   for (auto& message : under_way_) message.wait();
   under_way_.clear();
   used_ = 0;
+  has_run_[form_] = true;
 }
 
 void ReceivingEnd::post(int64_t micro_batches, bool is_warmup) {
@@ -90,15 +94,23 @@ void ReceivingEnd::post_one(int64_t micro_batch) {
       buffers_[index], setup_.peer, static_cast<int>(micro_batch), what_of(setup_, micro_batch));
 }
 
+/// On a GPU only its stream waits, and this thread goes on to launch what comes after the message,
+/// until the device's queue is full. A shaped message, which another thread launches, would then
+/// find no room, and the answer to it never come.
+void ReceivingEnd::wait_for(int64_t micro_batch) {
+  const auto span = setup_.timeline.span(setup_.lane, "wait", micro_batch);
+  expected_[static_cast<size_t>(micro_batch)].wait();
+  const auto device = setup_.group.device();
+  if (is_shaped_ && device.is_cuda())
+    c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
+}
+
 at::Tensor ReceivingEnd::take(const MessageInfo& info, bool is_leaf) {
   fault_point("recv");
   const auto index = static_cast<size_t>(info.micro_batch);
   QTK_CHECK(index < expected_.size(), "no receive is posted for micro-batch ", info.micro_batch);
   if (is_needed_first_) post_one(info.micro_batch);
-  {
-    const auto span = setup_.timeline.span(setup_.lane, "wait", info.micro_batch);
-    expected_[index].wait();
-  }
+  wait_for(info.micro_batch);
   const auto span = setup_.timeline.span(setup_.lane, "decode", info.micro_batch);
   const at::Tensor& message = buffers_[index];
   if (setup_.has_hash) require_seal(message, what_of(setup_, info.micro_batch));

@@ -38,7 +38,9 @@ class SendingEnd {
   SendingEnd(LinkSetup setup, const LinkShape& shape);
   ~SendingEnd();
 
-  /// Compresses x and hands it over. @param info  spec as announced; step, micro-batch, samples
+  /// Compresses x and hands it over. On a GPU the first step of each form is not shaped: what loads
+  /// its kernels then would wait for messages under way, and these for a thread that waits with it.
+  /// @param info  spec as announced; step, micro-batch, samples
   void send(const at::Tensor& x, const MessageInfo& info);
   /// Returns when all messages are on their way and their memory is free. @throws Error(kPeerLost)
   void finish();
@@ -46,17 +48,25 @@ class SendingEnd {
   int64_t sent_bytes() const { return sent_bytes_; }
 
  private:
+  bool is_shaped(const at::Tensor& message) const {
+    return shaped_ && (!message.is_cuda() || has_run_[form_]);
+  }
+
   LinkSetup setup_;
   std::unique_ptr<ShapedSender> shaped_;  // null without a shape
   std::vector<at::Tensor> buffers_;       // one per message of a step
   std::vector<Pending> under_way_;
   size_t used_ = 0;
   int64_t sent_bytes_ = 0;
+  size_t form_ = 0;                   // of the step's messages: uncompressed, compressed
+  bool has_run_[2] = {false, false};  // by form
 };
 
 class ReceivingEnd {
  public:
-  explicit ReceivingEnd(LinkSetup setup) : setup_(std::move(setup)) {}
+  /// @param shape  of what this rank sends
+  ReceivingEnd(LinkSetup setup, const LinkShape& shape)
+      : setup_(std::move(setup)), is_shaped_(shape.is_shaped()) {}
 
   /// Posts the receives of a step: Gloo's sends only start once they are matched. On a GPU the
   /// first step of each form posts them as they are needed: a receive under way occupies the
@@ -68,8 +78,10 @@ class ReceivingEnd {
 
  private:
   void post_one(int64_t micro_batch);
+  void wait_for(int64_t micro_batch);
 
   LinkSetup setup_;
+  bool is_shaped_;
   std::vector<at::Tensor> buffers_;
   std::vector<Pending> expected_;
   bool is_needed_first_ = false;      // receives of this step are posted by take()

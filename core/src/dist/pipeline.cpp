@@ -30,13 +30,13 @@ Pipeline::Pipeline(const Mesh& mesh, ScheduleKind schedule, ProcessGroup& forwar
         end("forward", forward, after, links.forward_out, Lane::kForwardSend), links.shape);
   if (links.forward_in)
     forward_in_ = std::make_unique<ReceivingEnd>(
-        end("forward", forward, before, links.forward_in, Lane::kForwardReceive));
+        end("forward", forward, before, links.forward_in, Lane::kForwardReceive), links.shape);
   if (links.backward_out)
     backward_out_ = std::make_unique<SendingEnd>(
         end("backward", backward, before, links.backward_out, Lane::kBackwardSend), links.shape);
   if (links.backward_in)
     backward_in_ = std::make_unique<ReceivingEnd>(
-        end("backward", backward, after, links.backward_in, Lane::kBackwardReceive));
+        end("backward", backward, after, links.backward_in, Lane::kBackwardReceive), links.shape);
 }
 
 MessageInfo Pipeline::info(const StepPlan& plan, int64_t micro_batch) {

@@ -151,6 +151,39 @@ struct Packer {
   }
 };
 
+/// Eight codes of up to four bits. Numbers come times 2^-24, the unit of the subnormal f16 numbers:
+/// casting one rounds it half to even, and the bits of the result are the code.
+struct ShortPacker {
+  static constexpr float kUnit = 0x1p-24F;
+  unsigned square, join;
+  int shift;
+
+  __device__ explicit ShortPacker(int bits)
+      : square(1U << (2 * bits)),
+        join((1U << (16 + bits) | 1U) << (16 - 4 * bits)),
+        shift(4 * bits) {
+    // One multiplication with addition is less than a shift and an addition: hide that it is a
+    // power of two.
+    asm("" : "+r"(square));
+  }
+
+  /// The codes in the high 8 * bits bits, what follows is 0.
+  __device__ unsigned pack(const Octet& u) const {
+    constexpr unsigned kUpper = 0xffff0000U;
+    return (four(u) & kUpper) | (four(u + 4) & kUpper) >> shift;
+  }
+
+ private:
+  __device__ static unsigned two(float first, float second) {
+    const __half2 pair = __floats2half2_rn(first, second);
+    return *reinterpret_cast<const unsigned*>(&pair);
+  }
+  /// Codes 0 and 2 meet in the lower half, 1 and 3 in the upper, then all four from the top on.
+  __device__ unsigned four(const float* u) const {
+    return (two(u[0], u[1]) * square + two(u[2], u[3])) * join;
+  }
+};
+
 /// Writes the low `count` bytes of `stream`, most significant first, with the widest stores that
 /// the count and the address allow.
 __device__ inline void put_bytes(uint8_t* to, uint64_t stream, int count) {
@@ -209,6 +242,27 @@ __device__ inline void unpack_codes(uint64_t stream, int bits, Octet& codes) {
   }
 }
 
+/// Codes of one byte each as floats: a byte below the exponent of 2^23, whose unit in the last
+/// place is 1.
+__device__ inline void unpack_bytes(const uint2& bytes, Octet& codes) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    codes[i] = __uint_as_float(__byte_perm(i < 4 ? bytes.x : bytes.y, 0x4B000000U,
+                                           0x7440U + static_cast<unsigned>(i % 4))) -
+               8388608.0F;
+}
+
+/// round(u) + offset for each u, a byte each; the offset is even.
+__device__ inline uint2 pack_bytes(const Octet& u, float offset) {
+  const float shift = kShift + offset;
+  const auto four = [&](const float* from) {
+    const auto bits = [&](int i) { return __float_as_uint(from[i] + shift); };
+    return __byte_perm(__byte_perm(bits(0), bits(1), 0x0040), __byte_perm(bits(2), bits(3), 0x0040),
+                       0x5410);
+  };
+  return make_uint2(four(u), four(u + 4));
+}
+
 // ---- division --------------------------------------------------------------------------------
 
 /// Quotients by one divisor, rounded as IEEE division rounds them: three operations, where neither
@@ -228,6 +282,23 @@ struct Divider {
     return __fmaf_rn(__fmaf_rn(-quotient, divisor, dividend), inverse, quotient);
   }
   __device__ float any(float dividend) const { return __fdiv_rn(dividend, divisor); }
+};
+
+/// The inverse of a divisor in two parts, each times ShortPacker::kUnit. With a divisor of at most
+/// 11 significant bits, fma(x, inverse, x * rest) rounds to the integer that the exact quotient
+/// rounds to: a quotient halfway between two integers comes out exactly, and any other is at least
+/// 2^-24 of it away.
+struct Reciprocal {
+  float divisor, inverse, rest;
+  bool is_moderate;
+
+  __device__ explicit Reciprocal(float by) {
+    divisor = by;
+    const float whole = __frcp_rn(by);
+    inverse = whole * ShortPacker::kUnit;
+    rest = __fmaf_rn(-whole, by, 1.0F) * inverse;
+    is_moderate = by > 1e-27F && by < 1e20F;
+  }
 };
 
 // ---- copies ----------------------------------------------------------------------------------

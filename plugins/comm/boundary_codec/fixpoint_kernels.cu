@@ -6,6 +6,8 @@
 
 #include <qtk/cuda/launch.hpp>
 
+#include <type_traits>
+
 namespace qtk::boundary {
 namespace {
 
@@ -25,17 +27,19 @@ struct Eights {
   int rows;
 
   /// Blocks (x, y): numbers of group y.
-  __device__ Eights(const CodeForm& form, int64_t group_tokens) {
+  __device__ Eights(const CodeForm& form, int64_t group_tokens, unsigned block) {
     const int columns = form.channels / 8;
     const int64_t rows_apart = (group_tokens + most_rows - 1) / most_rows,
                   count = rows_apart * columns;
-    const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    const int64_t at = static_cast<int64_t>(block) * kThreads + threadIdx.x;
     lane = static_cast<int>(threadIdx.x) % 32;
     valid = static_cast<int>(max(int64_t{0}, min(int64_t{32}, count - (at - lane))));
     group = blockIdx.y;
     step = count;
     first = group * group_tokens * columns + at;
-    const int64_t row = at / columns;
+    const int64_t row = count < int64_t{1} << 31
+                            ? static_cast<unsigned>(at) / static_cast<unsigned>(columns)
+                            : at / columns;
     channel = static_cast<int>(at - row * columns) * 8;
     token = group * group_tokens + row;
     rows = 0;
@@ -56,13 +60,28 @@ __device__ int64_t shared_scale(const CodeForm& form, int64_t token) {
   return form.tokens_per_scale == 1 ? token : token / form.tokens_per_scale;
 }
 
-template <class T>
+/// A warp's codes of eight numbers a lane, through shared memory.
+struct CodeDraft {
+  uint8_t* shared;  // kWarpBytes of the warp
+
+  __device__ void write(uint8_t* to, uint64_t stream, int width, int lane, int valid) const {
+    uint8_t* draft = matched(shared, to);
+    put_bytes(draft + lane * width, stream, width);
+    __syncwarp();
+    copy_bytes(to, draft, valid * width, lane, 32);
+    __syncwarp();
+  }
+};
+
+/// `is_bytes`: codes take eight bits, so that a thread writes its own.
+template <class T, bool is_bytes>
 __global__ void __launch_bounds__(kThreads)
     code_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const T* x,
                 const uint8_t* scales, uint8_t* codes) {
-  __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][is_bytes ? 1 : kWarpBytes];
   constexpr int kRows = kCodeRows<T>;
-  const Eights<kRows> at(form, group_tokens);
+  // From the end on: what was read last for the scales is still in the cache.
+  const Eights<kRows> at(form, group_tokens, gridDim.x - 1 - blockIdx.x);
   Raw<T> raw[kRows];
 #pragma unroll
   for (int k = 0; k < kRows; ++k)
@@ -83,8 +102,8 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t rows_apart = at.step / (form.channels / 8);
 #pragma unroll
   for (int k = 0; k < kRows; ++k) {
-    const int valid = at.valid_in(k);
-    if (valid == 0) break;
+    const int valid = is_bytes ? 0 : at.valid_in(k);
+    if (is_bytes ? k >= at.rows : valid == 0) break;
     if (!form.is_per_channel && k < at.rows) {
       const Divider one = coder.divider(
           read_scale(scales, form.scale_type, shared_scale(form, at.token + k * rows_apart)));
@@ -95,27 +114,56 @@ __global__ void __launch_bounds__(kThreads)
     Octet v;
     raw[k].get(v);
     coder.code(v, by, is_extreme);
-    uint8_t* to = codes + (at.first - at.lane + k * at.step) * form.width;
-    uint8_t* draft = matched(shared[threadIdx.x / 32], to);
-    put_bytes(draft + at.lane * form.width, packer.pack(v), form.width);
-    __syncwarp();
-    copy_bytes(to, draft, valid * form.width, at.lane, 32);
-    __syncwarp();
+    if constexpr (is_bytes) {
+      reinterpret_cast<uint2*>(codes)[at.first + k * at.step] = pack_bytes(v, coder.half);
+    } else {
+      CodeDraft{shared[threadIdx.x / 32]}.write(
+          codes + (at.first - at.lane + k * at.step) * form.width, packer.pack(v), form.width,
+          at.lane, valid);
+    }
   }
 }
 
+/// Eight values of each lane of a warp. Those of f32 change places in shared memory, so that the
+/// lanes write neighbouring vectors.
 template <class T>
+struct ValueDraft {
+  static constexpr int kVectors = sizeof(T) == 4 ? 64 : 1;  // of a warp
+  uint4* shared;
+
+  /// @param is_whole  the warp's lanes all come here
+  __device__ void write(T* to, Octet& v, bool is_wide, int lane, bool is_whole) const {
+    if (sizeof(T) == 2 || !is_whole) return store_cut(to, v, is_wide);
+    store(reinterpret_cast<float*>(shared) + 8 * lane, v);
+    __syncwarp();
+    auto* vectors = reinterpret_cast<uint4*>(to - 8 * lane);
+    vectors[lane] = shared[lane], vectors[lane + 32] = shared[lane + 32];
+    __syncwarp();
+  }
+};
+
+/// `is_bytes`: codes take eight bits, so that a thread reads its own.
+template <class T, bool is_bytes>
 __global__ void __launch_bounds__(kThreads)
     value_kernel(const __grid_constant__ CodeForm form, int64_t group_tokens, const uint8_t* codes,
                  const uint8_t* scales, T* x) {
-  __shared__ __align__(16) uint8_t shared[kThreads / 32][kValueRows][kWarpBytes];
-  const Eights<kValueRows> at(form, group_tokens);
+  __shared__ __align__(16) uint8_t shared[kThreads / 32][kValueRows][is_bytes ? 1 : kWarpBytes];
+  const Eights<kValueRows> at(form, group_tokens, blockIdx.x);
   auto& mine = shared[threadIdx.x / 32];
+  __shared__ uint4 drafts[kThreads / 32][ValueDraft<T>::kVectors];
+  const ValueDraft<T> draft{drafts[threadIdx.x / 32]};
+  const int whole_rows = __reduce_min_sync(kAllLanes, at.rows);
+  uint2 bytes[kValueRows];
 #pragma unroll
   for (int k = 0; k < kValueRows; ++k) {
-    const int valid = at.valid_in(k);
-    const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
-    copy_bytes(matched(mine[k], from), from, valid * form.width, at.lane, 32);
+    if constexpr (is_bytes) {
+      if (k < at.rows)
+        bytes[k] = __ldg(reinterpret_cast<const uint2*>(codes) + at.first + k * at.step);
+    } else {
+      const int valid = at.valid_in(k);
+      const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
+      copy_bytes(matched(mine[k], from), from, valid * form.width, at.lane, 32);
+    }
   }
   __syncwarp();
   const Coder coder(form.bits);
@@ -139,15 +187,25 @@ __global__ void __launch_bounds__(kThreads)
       for (float& each : scale) each = one;
       is_wide = exceeds(one);
     }
-    const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
     Octet v;
-    unpack_codes(get_bytes(matched(mine[k], from) + at.lane * form.width, form.width), form.width,
-                 v);
+    if constexpr (is_bytes) {
+      unpack_bytes(bytes[k], v);
+    } else {
+      const uint8_t* from = codes + (at.first - at.lane + k * at.step) * form.width;
+      unpack_codes(get_bytes(matched(mine[k], from) + at.lane * form.width, form.width), form.width,
+                   v);
+    }
 #pragma unroll
     for (int i = 0; i < 8; ++i) v[i] = __fmul_rn((v[i] - half) * inverse, scale[i]);
-    T* to = x + (at.first + k * at.step) * 8;
-    store_cut(to, v, is_wide);
+    draft.write(x + (at.first + k * at.step) * 8, v, is_wide, at.lane, k < whole_rows);
   }
+}
+
+/// Kernels for codes that take eight bits, or any number of them. Codes of one bit have an odd
+/// offset, which pack_bytes() does not take.
+template <class Visit>
+void with_width(const CodeForm& form, Visit&& visit) {
+  form.width == 8 && form.bits > 1 ? visit(std::true_type{}) : visit(std::false_type{});
 }
 
 // ---- channels that are no multiple of eight ---------------------------------------------------
@@ -275,8 +333,11 @@ void launch_codes(const CodeForm& form, const void* x, Number type, const uint8_
     using T = decltype(number);
     const auto* values = static_cast<const T*>(x);
     if (form.channels % 8 == 0)
-      cuda::launch("fixpoint code_kernel", grid_of(form, kCodeRows<T>, stream), code_kernel<T>,
-                   form, group_tokens_of(form), values, scales, codes);
+      with_width(form, [&](auto is_bytes) {
+        cuda::launch("fixpoint code_kernel", grid_of(form, kCodeRows<T>, stream),
+                     code_kernel<T, is_bytes()>, form, group_tokens_of(form), values, scales,
+                     codes);
+      });
     else
       cuda::launch("fixpoint any_code_kernel", any_grid_of(form, stream), any_code_kernel<T>, form,
                    values, scales, codes);
@@ -305,9 +366,11 @@ void launch_values(const CodeForm& form, const uint8_t* codes, const uint8_t* sc
   with_type(type, [&](auto number) {
     auto* values = static_cast<decltype(number)*>(x);
     if (form.channels % 8 == 0)
-      cuda::launch("fixpoint value_kernel", grid_of(form, kValueRows, stream),
-                   value_kernel<decltype(number)>, form, group_tokens_of(form), codes, scales,
-                   values);
+      with_width(form, [&](auto is_bytes) {
+        cuda::launch("fixpoint value_kernel", grid_of(form, kValueRows, stream),
+                     value_kernel<decltype(number), is_bytes()>, form, group_tokens_of(form), codes,
+                     scales, values);
+      });
     else
       cuda::launch("fixpoint any_value_kernel", any_grid_of(form, stream),
                    any_value_kernel<decltype(number)>, form, codes, scales, values);

@@ -1,5 +1,6 @@
 // A block decodes eight tokens: its part of the message comes into shared memory with 16-byte
 // loads, and every value is written once.
+#include "lane_kernels.hpp"
 #include "tile_registers.cuh"
 
 namespace qtk::tah {
@@ -75,14 +76,6 @@ __device__ void load_tokens(const Plan& plan, const Part& part, const SharedPart
                          from, plan.channels / 8 * bits, thread % 32, 32);
     if (thread % 32 == 0) places[token] = place;
   }
-}
-
-__device__ int read_pivot(const uint8_t* pivots, int64_t tile, int bits) {
-  const int64_t bit = tile * bits;
-  const auto skip = static_cast<int>(bit & 7);
-  unsigned window = static_cast<unsigned>(pivots[bit / 8]) << 8;
-  if (skip + bits > 8) window |= pivots[bit / 8 + 1];
-  return static_cast<int>(window >> (16 - skip - bits) & ((1U << bits) - 1));
 }
 
 /// A tile's codes in shared memory.
@@ -192,6 +185,7 @@ __global__ void __launch_bounds__(is_dense ? Shape::kDenseThreads : kMostThreads
 
 void launch_decode(const Plan& plan, const uint8_t* wire, void* x, boundary::Number type,
                    void* stream) {
+  if (takes_lanes(plan)) return launch_lane_decode(plan, wire, x, type, stream);
   with_subject(type, plan.tile, [&](auto subject) {
     using T = typename decltype(subject)::Type;
     constexpr int kTile = decltype(subject)::kTile;

@@ -1,6 +1,7 @@
 // A block encodes eight tokens: tiles in registers, read once with 16-byte loads; their part of the
 // message is put together in shared memory and written with 16-byte stores.
 #include "entropy_sums.cuh"
+#include "lane_kernels.hpp"
 #include "tile_registers.cuh"
 #include "token_ranks.cuh"
 
@@ -26,12 +27,6 @@ __device__ void cut_values(Runs<tile>& v, float largest) {
 #pragma unroll
     for (float& value : run)
       if (fabsf(value) > largest && fabsf(value) < INFINITY) value = copysignf(largest, value);
-}
-
-__device__ bool has_outlier(const Plan& plan, const Extremes& e) {
-  if (plan.is_threshold_exact) return e.first >= plan.exact_threshold * e.second;
-  return plan.threshold >= 0 &&
-         static_cast<double>(e.first) >= plan.threshold * static_cast<double>(e.second);
 }
 
 /// In place. @returns the pivot
@@ -73,7 +68,7 @@ __device__ TileFacts inspect(const Plan& plan, Runs<tile>& v, int lane, Extremes
 
   TileFacts facts{};
   facts.score = sums.entropy(e.first);
-  facts.is_rotated = has_outlier(plan, e);
+  facts.is_rotated = has_outlier(plan, e.first, e.second);
   const unsigned mask = __ballot_sync(kAll, facts.is_rotated);
   if (facts.is_rotated) facts.pivot = rotate_outlier<tile>(plan, v, lane, mask, e);
   // Sums of magnitudes are finite unless one is not: the receiver must see that. Adding 0 turns -0
@@ -378,6 +373,7 @@ int most_channels(int tile) { return kMostThreads * (tile < 16 ? 8 : 16); }
 
 void launch_encode(const Plan& plan, const void* x, boundary::Number type, float* scores,
                    uint8_t* wire, void* stream) {
+  if (takes_lanes(plan)) return launch_lane_encode(plan, x, type, wire, stream);
   with_subject(type, plan.tile, [&](auto subject) {
     using T = typename decltype(subject)::Type;
     constexpr int kTile = decltype(subject)::kTile;

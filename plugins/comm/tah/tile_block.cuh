@@ -79,6 +79,15 @@ __device__ inline uint8_t reversed(unsigned byte) {
   return static_cast<uint8_t>(__brev(byte) >> 24);
 }
 
+/// Pivot of a tile in a message.
+__device__ inline int read_pivot(const uint8_t* pivots, int64_t tile, int bits) {
+  const int64_t bit = tile * bits;
+  const auto skip = static_cast<int>(bit & 7);
+  unsigned window = static_cast<unsigned>(pivots[bit / 8]) << 8;
+  if (skip + bits > 8) window |= pivots[bit / 8 + 1];
+  return static_cast<int>(window >> (16 - skip - bits) & ((1U << bits) - 1));
+}
+
 /// Where the codes of a token lie: place among the units of its precision, in tokens.
 struct TokenPlace {
   int64_t place;
@@ -189,6 +198,14 @@ void allow_shared(Kernel kernel, int bytes) {
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
 }
 
+/// Calls `visit` with a number of a type.
+template <class Visit>
+void with_number(boundary::Number type, Visit&& visit) {
+  if (type == boundary::Number::kFloat) return visit(float{});
+  if (type == boundary::Number::kBfloat16) return visit(__nv_bfloat16{});
+  visit(__half{});
+}
+
 template <class T, int size>
 struct Subject {
   using Type = T;
@@ -198,7 +215,7 @@ struct Subject {
 /// Calls `visit(Subject)` of a number type and a tile size.
 template <class Visit>
 void with_subject(boundary::Number type, int tile, Visit&& visit) {
-  const auto with_type = [&](auto number) {
+  with_number(type, [&](auto number) {
     using T = decltype(number);
     switch (tile) {
       case 8:
@@ -214,10 +231,7 @@ void with_subject(boundary::Number type, int tile, Visit&& visit) {
       default:
         return visit(Subject<T, 256>{});
     }
-  };
-  if (type == boundary::Number::kFloat) return with_type(float{});
-  if (type == boundary::Number::kBfloat16) return with_type(__nv_bfloat16{});
-  with_type(__half{});
+  });
 }
 
 }  // namespace qtk::tah

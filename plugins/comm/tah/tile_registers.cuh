@@ -104,6 +104,13 @@ __device__ void join_extremes(Extremes& e) {
   });
 }
 
+/// Of the two largest magnitudes.
+__device__ inline bool has_outlier(const Plan& plan, float first, float second) {
+  if (plan.is_threshold_exact) return first >= plan.exact_threshold * second;
+  return plan.threshold >= 0 &&
+         static_cast<double>(first) >= plan.threshold * static_cast<double>(second);
+}
+
 // Rotations are made by the tiles that need one; `mask` names their threads.
 
 /// First element of a magnitude.
