@@ -54,6 +54,14 @@ dist::SimulationRequest request_of(const CommandLine& line) {
   if (line.has("gflops")) request.gflops = line.amount("gflops");
   if (line.has("rate-mbit")) request.rate_mbit = line.amount("rate-mbit");
   if (line.has("latency-ms")) request.latency_ms = line.amount("latency-ms");
+  if (line.has("share-spread")) {
+    if (!request.shares_egress)
+      throw ConfigError("--share-spread is given, but messages do not share an egress",
+                        "add --shared-egress");
+    request.share_spread = line.amount("share-spread");
+  }
+  if (line.has("cores")) request.cores = line.count("cores");
+  if (line.has("ranks-per-host")) request.ranks_per_host = line.count("ranks-per-host");
   if (line.has("jitter")) request.jitter = line.amount("jitter");
   if (line.has("ranks")) {
     const auto ranks = numbers_of("ranks", line.text("ranks"));
@@ -82,6 +90,12 @@ void declare_flags(CommandLine& line) {
       "rate-mbit", po::value<double>(), "of a link and direction; default: comm.rate_mbit")(
       "latency-ms", po::value<double>(), "of a link; default: comm.latency_ms")(
       "shared-egress", "messages that leave a rank share one rate")(
+      "share-spread", po::value<double>(),
+      "with --shared-egress: how unevenly they share it, standard deviation of the logarithm of a "
+      "message's weight; default: 0")(
+      "cores", po::value<int64_t>(),
+      "of a host, shared by its ranks and the work for their messages; default: one per rank")(
+      "ranks-per-host", po::value<int64_t>(), "with --cores; default: all are on one host")(
       "receives", po::value<std::string>()->default_value("at-step-start"),
       "when receives are posted: at-step-start or when-needed")(
       "ranks", po::value<std::string>(), "D,P instead of parallel.data and parallel.pipeline")(

@@ -31,6 +31,30 @@ std::string rate_text(double bits_s) {
   return text.data();
 }
 
+/// Another bound, if cores are shared.
+std::string cores_text(const SimulationOutcome& outcome) {
+  if (!outcome.model.shares_cores()) return "";
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), ", cores %.4f s", outcome.bounds.cores_s);
+  return text.data();
+}
+
+std::string egress_text(const dist::LinkModel& link) {
+  if (!link.shares_egress) return "a rate for every direction";
+  if (link.share_spread == 0) return "one egress per rank";
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "one egress per rank, shares spread by %.3g",
+                link.share_spread);
+  return text.data();
+}
+
+void print_hosts(const PipelineModel& m) {
+  const int64_t hosts = (m.num_ranks() + m.ranks_of_a_host() - 1) / m.ranks_of_a_host();
+  std::printf("hosts      %s, each with %s for %s; a byte sent or received takes %.3g ns of one\n",
+              counted(hosts, "host").c_str(), counted(m.cores, "core").c_str(),
+              counted(m.ranks_of_a_host(), "rank").c_str(), 1e9 * m.link.send_cpu_s_per_byte);
+}
+
 void print_links(const Simulation& s, double steps) {
   std::printf("\n%-16s %16s %8s\n", "link", "bytes per step", "busy");
   int64_t rows = 0;
@@ -106,6 +130,11 @@ nlohmann::json outcome_json(const dist::SimulationPlan& plan, const SimulationOu
                  {"events", s.events},
                  {"ranks", ranks},
                  {"links", links}};
+  if (outcome.model.shares_cores()) {
+    result["cores"] = outcome.model.cores;
+    result["ranks_per_host"] = outcome.model.ranks_of_a_host();
+    result["bounds"]["cores_s"] = outcome.bounds.cores_s;
+  }
   if (outcome.bounds.link_s > 0)
     result["link_bound_tokens_per_s"] = plan.tokens_per_step / outcome.bounds.link_s;
   if (plan.measured_step_s > 0) result["measured_step_s"] = plan.measured_step_s;
@@ -119,11 +148,11 @@ void print_plan(const dist::SimulationPlan& plan) {
               counted(m.micro_batches, "micro-batch").c_str(),
               static_cast<long long>(plan.micro_batch), static_cast<long long>(plan.ctx));
   std::printf("costs      %s\n", plan.costs_from.c_str());
+  if (m.shares_cores()) print_hosts(m);
   if (m.num_stages() > 1) {
     std::printf("link       %s, latency %.3f ms, overhead %.3f ms, %s\n",
                 rate_text(m.link.rate_bits_s).c_str(), 1e3 * m.link.latency_s,
-                1e3 * m.link.overhead_s,
-                m.link.shares_egress ? "one egress per rank" : "a rate for every direction");
+                1e3 * m.link.overhead_s, egress_text(m.link).c_str());
     std::printf("messages   forward %.0f B (%s), backward %.0f B (%s); uncompressed %.0f B\n",
                 m.forward_bytes, plan.forward_use.c_str(), m.backward_bytes,
                 plan.backward_use.c_str(), plan.uncompressed_bytes);
@@ -141,9 +170,9 @@ void print_outcome(const dist::SimulationPlan& plan, const SimulationOutcome& ou
   if (plan.measured_step_s > 0)
     std::printf("measured   %.4f s; the simulation is off by %+.1f %%\n", plan.measured_step_s,
                 100 * (s.step_s / plan.measured_step_s - 1));
-  std::printf("bounds     compute %.4f s, link %.4f s, gradient exchange %.4f s; bound by %s\n",
+  std::printf("bounds     compute %.4f s, link %.4f s, gradient exchange %.4f s%s; bound by %s\n",
               outcome.bounds.compute_s, outcome.bounds.link_s, outcome.bounds.exchange_s,
-              outcome.bound_by.c_str());
+              cores_text(outcome).c_str(), outcome.bound_by.c_str());
   if (outcome.bounds.link_s > 0)
     std::printf("ceiling    %.0f tokens/s through the links\n",
                 plan.tokens_per_step / outcome.bounds.link_s);

@@ -1,6 +1,7 @@
 """Four machines on one: network namespaces on a bridge, each of whose devices sends no faster than a rate (tc tbf)."""
 import contextlib
 import os
+import pathlib
 import subprocess
 
 BRIDGE = "qtklinks"
@@ -32,8 +33,14 @@ def remove(machines):
     subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True)
 
 
+def congestion_control():
+    """TCP's, as the kernel sets it."""
+    return pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+
+
 @contextlib.contextmanager
-def machines(count):
+def machines(count, congestion=None):
+    """@param congestion  TCP's congestion control on all of them; None: the kernel's"""
     if os.geteuid() != 0:
         raise SystemExit("network namespaces need root")
     made = [Machine(number) for number in range(count)]
@@ -49,6 +56,9 @@ def machines(count):
             ip("-n", machine.name, "address", "add", machine.address + "/24", "dev", "eth0")
             for device in ("lo", "eth0"):
                 ip("-n", machine.name, "link", "set", device, "up")
+            if congestion:
+                subprocess.run(machine.command(["sysctl", "-qw", f"net.ipv4.tcp_congestion_control={congestion}"]),
+                               check=True)
         yield made
     finally:
         remove(made)

@@ -26,8 +26,14 @@ WIRES = {  # forward and backward, as --set takes them
     "delta": ("{use: delta, options: {bits: 4}}", "{use: fixpoint, options: {bits: 6}}"),
     "tah": ("{use: tah}", "{use: fixpoint, options: {bits: 6}}"),
 }
-# Of 100 Mbit/s that tbf lets pass, what is left of Ethernet frames for TCP's payload: 1448 of 1514 bytes.
+# Of 100 Mbit/s that tbf lets pass, what is left of Ethernet frames for TCP's payload: 1448 of 1514 bytes. Where both
+# directions send, the 66 bytes with which every second segment is acknowledged (RFC 5681, 4.2) pass as well.
 PAYLOAD = 1448 / 1514
+PAYLOAD_BOTH_WAYS = 1448 / (1514 + 66 / 2)
+# How unevenly two messages divide a device, by congestion control: what scripts/links/shares.py measured. BBR takes the
+# burst of a token bucket for the rate.
+SHARE_SPREAD = {"bbr": 0.5, "reno": 0.1}
+SIMULATED_STEPS = 21  # shares are random
 
 
 def write_config(folder, options):
@@ -64,36 +70,35 @@ def run_everywhere(machines, qtk, words, limit_s=600):
     return outputs[0]
 
 
-def measure(machines, qtk, folder, wire):
+def measure(machines, qtk, folder, rate, wire):
     forward, backward = WIRES[wire]
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     run_everywhere(machines, qtk, ["run", folder / "run.yaml", "--out", out, "-q", "--set", f"comm.forward={forward}",
                                    "--set", f"comm.backward={backward}"])
     timing = json.loads((out / "train/dense/timing.json").read_text())
-    profile = folder / f"timing-{wire.replace(' ', '_')}.json"
+    profile = folder / f"timing-{rate}-{wire.replace(' ', '_')}.json"
     profile.write_text(json.dumps(timing))
     return timing, profile
 
 
-def simulated(qtk, folder, wire, rate, profile):
+def simulated(qtk, folder, wire, rate, profile, congestion):
     forward, backward = WIRES[wire]
     words = [qtk, "simulate", folder / "run.yaml", "--set", f"comm.forward={forward}", "--set",
-             f"comm.backward={backward}", "--profile", profile, "--rate-mbit", rate * PAYLOAD, "--latency-ms", 0.2,
-             "--shared-egress", "--json", "-q"]
+             f"comm.backward={backward}", "--profile", profile, "--rate-mbit", rate * PAYLOAD_BOTH_WAYS, "--latency-ms", 0.2,
+             "--shared-egress", "--share-spread", SHARE_SPREAD.get(congestion, 0), "--cores", os.cpu_count(),
+             "--ranks-per-host", STAGES, "--steps", SIMULATED_STEPS, "--json", "-q"]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)["step_s"]
 
 
 def bounds(timing, rate):
-    """Seconds that the busiest egress sends in one step, with the fill of the pipeline, and that the cores compute."""
+    """Seconds that the busiest egress sends in one step, with the fill of the pipeline, and that all cores work for all."""
     count = timing["micro_batches"]
     egress = count * (timing["forward_bytes"] + timing["backward_bytes"]) * 8 / (rate * PAYLOAD * 1e6)
-    busy = sum(stage[key] for stage in timing["stages"] for key in
-               ("forward_s", "backward_s", "encode_forward_s", "decode_forward_s", "encode_backward_s",
-                "decode_backward_s"))
+    busy = sum(stage["cpu"]["step_s"] + stage["cpu"]["kernel_s"] for stage in timing["stages"])
     fill = (STAGES - 1) / count  # of the pipeline: the first message's way forward, the last one's back
-    return egress * (1 + fill), busy * count / min(STAGES, os.cpu_count())
+    return egress * (1 + fill), busy / os.cpu_count()
 
 
 def main():
@@ -108,20 +113,23 @@ def main():
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--inner", type=int, default=8)
     parser.add_argument("--schedule", default="1f1b")
+    parser.add_argument("--congestion", default=network.congestion_control(),
+                        help="TCP's congestion control; default: the kernel's")
     options = parser.parse_args()
     qtk, folder = str(pathlib.Path(options.qtk).resolve()), options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, options)
     rows = []
-    with network.machines(STAGES) as machines:
+    with network.machines(STAGES, options.congestion) as machines:
         for rate in map(int, options.rates.split(",")):
             for machine in machines:
                 machine.set_rate(rate)
             for wire in options.only.split(","):
-                timing, profile = measure(machines, qtk, folder, wire)
+                timing, profile = measure(machines, qtk, folder, rate, wire)
                 link, cores = bounds(timing, rate)
                 rows.append({"rate_mbit": rate, "wire": wire, "step_s": timing["step_s"], "link_bound_s": link,
-                             "core_bound_s": cores, "simulated_s": simulated(qtk, folder, wire, rate, profile),
+                             "core_bound_s": cores, "simulated_s": simulated(qtk, folder, wire, rate, profile,
+                                                                              options.congestion),
                              "message_bytes": [timing["forward_bytes"], timing["backward_bytes"]]})
                 print(json.dumps(rows[-1]), flush=True)
     (folder / "sweep.json").write_text(json.dumps(rows, indent=2))

@@ -129,6 +129,11 @@ TEST_F(ParallelRunTest, AQuantizerTrainsOverCompressedLinks) {
   const json timing = json::parse(file_content(folder / "train/affine/timing.json"));
   EXPECT_EQ(timing["stages"].size(), 2U);
   EXPECT_LT(timing["forward_bytes"].get<int64_t>(), 2 * 32 * 64 * 4 / 5);
+  for (const auto& stage : timing["stages"]) {
+    const json& cpu = stage["cpu"];
+    EXPECT_GT(cpu["forward_s"].get<double>(), 0);
+    EXPECT_GE(cpu["step_s"].get<double>(), cpu["forward_s"].get<double>());
+  }
 }
 
 TEST_F(ParallelRunTest, ARunGoesOnWithAnotherNumberOfProcesses) {

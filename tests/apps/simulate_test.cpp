@@ -88,6 +88,32 @@ TEST_F(SimulateProgram, AMeasuredProfileIsHeldAgainstItsOwnStep) {
             false);
 }
 
+TEST_F(SimulateProgram, RanksShareTheCoresOfTheirHost) {
+  const json cpu = {
+      {"forward_s", 0.01}, {"backward_s", 0.02}, {"own_step_s", 0.25}, {"step_s", 0.25}};
+  const json stage = {{"forward_s", 0.1}, {"backward_s", 0.2}, {"cpu", cpu}};
+  const auto profile = write("timing.json", json{{"stages", {stage, stage}},
+                                                 {"forward_bytes", 4 * 64 * 64},
+                                                 {"backward_bytes", 4 * 64 * 64},
+                                                 {"micro_batches", 8},
+                                                 {"schedule", "1f1b"}}
+                                                .dump());
+  const auto step_s = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"simulate", configuration(), "--profile", profile, "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return parsed(qtk(words))["step_s"].get<double>();
+  };
+
+  EXPECT_NEAR(step_s({}), 9 * 0.3, 1e-6);  // the clock on the wall
+  EXPECT_NEAR(step_s({"--cores", "2"}), 9 * 0.03 + 0.01, 1e-6);
+  EXPECT_NEAR(step_s({"--cores", "1"}), 2 * 0.25, 0.02);
+  EXPECT_NEAR(step_s({"--cores", "1", "--ranks-per-host", "1"}), 9 * 0.03 + 0.01, 1e-6);
+  const auto table = qtk({"simulate", configuration(), "--profile", profile, "--cores", "1"});
+  expect_contains(table.out, {"costs      measured in processor time",
+                              "hosts      1 host, each with 1 core for 2 ranks",
+                              "cores 0.5000 s; bound by cores"});
+}
+
 TEST_F(SimulateProgram, ManyReplicasAndATimeline) {
   const auto alike = parsed(qtk({"simulate", configuration(comm_), "--gflops", "1", "--ranks",
                                  "8,2", "--rate-mbit", "1000", "--json"}));
@@ -105,6 +131,12 @@ TEST_F(SimulateProgram, ManyReplicasAndATimeline) {
 
 TEST_F(SimulateProgram, WhatDoesNotFitIsRefused) {
   const auto config = configuration(comm_);
+  const json stage = {{"forward_s", 0.01}, {"backward_s", 0.02}};
+  const auto wall_clock = write("timing.json", json{{"stages", {stage, stage}},
+                                                    {"forward_bytes", 1},
+                                                    {"backward_bytes", 1},
+                                                    {"micro_batches", 8}}
+                                                   .dump());
   const std::vector<Refused> cases = {
       {{"simulate", config}, {"nothing says how fast a rank computes", "--profile", "--gflops"}},
       {{"simulate", config, "--gflops", "1", "--ranks", "3,2"},
@@ -117,6 +149,13 @@ TEST_F(SimulateProgram, WhatDoesNotFitIsRefused) {
       {{"simulate", config, "--gflops", "1", "--jitter", "2"}, {"the jitter is 2"}},
       {{"simulate", config, "--gflops", "1", "--set", "parallel.pipelin=2"},
        {"parallel.pipelin", "pipeline"}},
+      {{"simulate", config, "--profile", wall_clock, "--cores", "2"},
+       {"timing.json holds no processor times, which --cores needs"}},
+      {{"simulate", config, "--gflops", "1", "--cores", "0"}, {"at least one core"}},
+      {{"simulate", config, "--gflops", "1", "--share-spread", "0.5"}, {"add --shared-egress"}},
+      {{"simulate", config, "--gflops", "1", "--ranks-per-host", "2"}, {"add --cores"}},
+      {{"simulate", config, "--gflops", "1", "--cores", "2", "--ranks-per-host", "3"},
+       {"3 of 2 ranks"}},
       {{"simulate", config, "--profile", inputs_.text("text.txt")}, {"text.txt"}, 4},
       {{"simulate", inputs_.text("tiny.yaml"), "--gflops", "1"}, {"trains nothing"}}};
   expect_refused(cases);

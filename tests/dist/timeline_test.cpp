@@ -1,11 +1,14 @@
 #include "dist/timeline.hpp"
 
 #include "base/atomic_file.hpp"
+#include "base/processor_time.hpp"
 #include "temporary_folder.hpp"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -75,6 +78,27 @@ TEST(TimelineTest, MediansAndMeansAreOfOneLaneAndName) {
   EXPECT_EQ(timeline.mean(Lane::kBackwardSend, "transfer"), 0);
   timeline.forget_durations();
   EXPECT_EQ(timeline.mean(Lane::kForwardSend, "encode"), 0);
+}
+
+TEST(TimelineTest, WaitingTakesNoProcessorTime) {
+  at::set_num_threads(1);
+  Timeline timeline(0, c10::kCPU, /*keeps_trace=*/false);
+  {
+    const auto span = timeline.span(Lane::kForwardReceive, "wait");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  {
+    const auto span = timeline.span(Lane::kForwardCompute, "comp");
+    const double start = thread_processor_s();
+    while (thread_processor_s() - start < 0.02) continue;
+  }
+
+  EXPECT_GE(timeline.mean(Lane::kForwardReceive, "wait"), 0.05);
+  EXPECT_LT(timeline.mean_processor_s(Lane::kForwardReceive, "wait"), 0.025);
+  EXPECT_GE(timeline.mean_processor_s(Lane::kForwardCompute, "comp"), 0.02);
+  EXPECT_LE(timeline.mean_processor_s(Lane::kForwardCompute, "comp"),
+            timeline.mean(Lane::kForwardCompute, "comp") + 1e-3);
+  EXPECT_TRUE(timeline.has_one_computing_thread());
 }
 
 TEST(TimelineTest, OnlyTheLatestDurationsCount) {

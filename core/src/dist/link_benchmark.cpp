@@ -2,11 +2,11 @@
 
 #include "base/interrupt.hpp"
 #include "base/median.hpp"
+#include "base/processor_time.hpp"
 #include "dist/simulation/link_fit.hpp"
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -26,16 +26,6 @@ constexpr Seconds kWait{3600};    // for the figures of another pair
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Of all threads of this process.
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 /// One end of one link: it sends by one group and receives by the other, as a stage does.
@@ -113,14 +103,14 @@ class PairBenchmark {
     if (!is_first_) end_.post(bytes, count);
     meet();
     const auto start = Clock::now();
-    const double cpu = cpu_seconds();
+    const double cpu = process_processor_s();
     if (is_first_) end_.send(bytes, count);
     end_.finish();
     if (is_first_)
       end_.await_signal();
     else
       end_.signal();
-    return {seconds_since(start), cpu_seconds() - cpu};
+    return {seconds_since(start), process_processor_s() - cpu};
   }
 
   double both_ways(int64_t bytes, int64_t count) {

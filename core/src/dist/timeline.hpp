@@ -65,6 +65,7 @@ class Timeline {
     const char* name_;  // "comp", "encode", "decode", "wait", "transfer", ...
     int64_t micro_batch_;
     std::chrono::steady_clock::time_point start_;
+    double start_processor_s_;
     std::unique_ptr<c10::Event> event_;
   };
   Span span(Lane lane, const char* name, int64_t micro_batch = -1) {
@@ -72,13 +73,25 @@ class Timeline {
   }
 
   /// A piece of work that has just ended.
-  void add(Lane lane, const char* name, double seconds);
+  /// @param processor_s  what processors worked for it meanwhile
+  void add(Lane lane, const char* name, double seconds, double processor_s = 0);
   /// As add(), but not part of the trace.
-  void note_duration(Lane lane, const char* name, double seconds);
+  void note_duration(Lane lane, const char* name, double seconds, double processor_s = 0);
   /// Median seconds of the latest pieces of work of this lane and name; 0 if there were none.
   double median(Lane lane, std::string_view name) const;
   /// Their mean, which adds up to the time of many of them, however they scatter.
   double mean(Lane lane, std::string_view name) const;
+  /// The mean of what processors worked for them; 0 on a GPU.
+  double mean_processor_s(Lane lane, std::string_view name) const;
+
+  c10::Device device() const { return device_; }
+  /// Whether the calling thread's own processor time is all that computing takes: on a CPU, if only
+  /// one thread computes.
+  bool has_one_computing_thread() const { return device_.is_cpu() && !has_many_threads_; }
+  /// Processor seconds so far of what computes: of the calling thread, or where several threads
+  /// compute of all threads of the process; 0 on a GPU.
+  double processor_s() const;
+
   /// Forgets all durations, as those of a first step; not the trace.
   void forget_durations();
   /// Writes the trace (a JSON array of complete events) if one is kept. Waits for the GPU.
@@ -90,21 +103,25 @@ class Timeline {
     Lane lane;
     const char* name;
     int64_t micro_batch;
-    double start_us, duration_us;            // since the epoch; of the host
+    double start_us, duration_us;  // since the epoch; of the host
+    double processor_s;
     std::shared_ptr<c10::Event> begin, end;  // of the stream; empty on the CPU
+  };
+  struct Taken {
+    double seconds, processor_s;
   };
   struct Latest {
     Lane lane;
     std::string name;
-    std::deque<double> seconds;
+    std::deque<Taken> taken;
   };
   void add(Event event);
-  std::vector<double> durations(Lane lane, std::string_view name) const;
+  std::vector<double> latest(Lane lane, std::string_view name, double Taken::*figure) const;
   double since_epoch_us(Clock::time_point time) const;
 
   const int rank_;
   const c10::Device device_;
-  const bool keeps_trace_;
+  const bool keeps_trace_, has_many_threads_;
   const Clock::time_point start_ = Clock::now();
   const double start_us_;  // wall clock at start_
   std::unique_ptr<c10::Event> origin_;

@@ -1,9 +1,12 @@
 #include "stage/parallel_training.hpp"
 
 #include "base/atomic_file.hpp"
+#include "base/processor_time.hpp"
 #include "model/decoder_config.hpp"
 
 #include <nlohmann/json.hpp>
+
+#include <map>
 
 namespace qtk::stage {
 namespace {
@@ -22,6 +25,30 @@ dist::LinkShape shape_of(const config::CommSection& comm) {
   return {.bytes_per_second = comm.rate_mbit * 1e6 / 8,
           .burst_bytes = comm.burst_bytes,
           .latency = std::chrono::duration<double>(comm.latency_ms * 1e-3)};
+}
+
+/// Seconds of each kind of work. @param seconds  of a lane and the name of a work in it
+template <class Seconds>
+json work_of(const Seconds& seconds) {
+  return {{"forward_s", seconds(Lane::kForwardCompute, "comp")},
+          {"backward_s", seconds(Lane::kBackwardCompute, "comp")},
+          {"encode_forward_s", seconds(Lane::kForwardSend, "encode")},
+          {"decode_forward_s", seconds(Lane::kForwardReceive, "decode")},
+          {"encode_backward_s", seconds(Lane::kBackwardSend, "encode")},
+          {"decode_backward_s", seconds(Lane::kBackwardReceive, "decode")},
+          {"optimizer_s", seconds(Lane::kOptimizerCompute, "opt_comp")}};
+}
+
+/// Every rank has measured all of its machine's kernel: what is left is its part.
+void divide_kernel_times(std::vector<json>& ranks) {
+  std::map<std::string, int> of_machine;
+  for (const json& rank : ranks) ++of_machine[rank.at("machine")];
+  for (json& rank : ranks) {
+    if (rank.contains("cpu"))
+      rank["cpu"]["kernel_s"] =
+          rank["cpu"]["kernel_s"].get<double>() / of_machine[rank.at("machine")];
+    rank.erase("machine");
+  }
 }
 
 std::string spec_text(const TensorSpec& spec) {
@@ -117,17 +144,28 @@ void ParallelTraining::compare_links(const TensorSpec& spec) {
 }
 
 json ParallelTraining::own_timing() const {
-  const auto seconds = [&](Lane lane, const char* name) { return timeline_.mean(lane, name); };
-  return {{"forward_s", seconds(Lane::kForwardCompute, "comp")},
-          {"backward_s", seconds(Lane::kBackwardCompute, "comp")},
-          {"encode_forward_s", seconds(Lane::kForwardSend, "encode")},
-          {"decode_forward_s", seconds(Lane::kForwardReceive, "decode")},
-          {"encode_backward_s", seconds(Lane::kBackwardSend, "encode")},
-          {"decode_backward_s", seconds(Lane::kBackwardReceive, "decode")},
-          {"optimizer_s", seconds(Lane::kOptimizerCompute, "opt_comp")},
-          {"replicas_s", seconds(Lane::kOptimizerComm, "opt_allreduce")},
-          {"step_s", timeline_.median(Lane::kOptimizerStep, "whole step")},
-          {"sent_bytes", gradients_->forward_bytes() + gradients_->backward_bytes()}};
+  json timing = work_of([&](Lane lane, const char* name) { return timeline_.mean(lane, name); });
+  timing["replicas_s"] = timeline_.mean(Lane::kOptimizerComm, "opt_allreduce");
+  timing["step_s"] = timeline_.median(Lane::kOptimizerStep, "whole step");
+  timing["sent_bytes"] = gradients_->forward_bytes() + gradients_->backward_bytes();
+  timing["machine"] = kernel_id();
+  if (timeline_.device().is_cpu()) timing["cpu"] = own_processor_times();
+  return timing;
+}
+
+/// The same in processor time, which is not longer where processes wait for a core.
+json ParallelTraining::own_processor_times() const {
+  const auto seconds = [&](Lane lane, const char* name) {
+    return timeline_.mean_processor_s(lane, name);
+  };
+  json times = work_of(seconds);
+  times["send_forward_s"] = seconds(Lane::kForwardSend, "hand over");
+  times["send_backward_s"] = seconds(Lane::kBackwardSend, "hand over");
+  times["step_s"] = seconds(Lane::kOptimizerStep, "whole step of the process");
+  times["kernel_s"] = seconds(Lane::kOptimizerStep, "whole step of the kernel");
+  if (timeline_.has_one_computing_thread())
+    times["own_step_s"] = seconds(Lane::kOptimizerStep, "whole step");
+  return times;
 }
 
 void ParallelTraining::write_timing(const train::TrainOutcome& outcome) {
@@ -137,10 +175,12 @@ void ParallelTraining::write_timing(const train::TrainOutcome& outcome) {
   world_.store().set(key + std::to_string(mesh.rank), own_timing().dump());
   world_.meet("timings");
   if (!world_.is_chief()) return;
-  json stages = json::array();
-  for (int rank = 0; rank < mesh.stages; ++rank)
-    stages.push_back(
+  std::vector<json> ranks;
+  for (int rank = 0; rank < mesh.world(); ++rank)
+    ranks.push_back(
         json::parse(world_.store().get(key + std::to_string(rank), world_.timeouts().operation)));
+  divide_kernel_times(ranks);
+  const json stages(std::vector<json>(ranks.begin(), ranks.begin() + mesh.stages));
   const auto& train = *run_.config.train;
   const json content = {{"stages", stages},
                         {"forward_bytes", forward_out_.get().wire_bytes(spec_)},

@@ -32,6 +32,7 @@ class ParallelTraining {
  private:
   void compare_links(const TensorSpec& spec);
   nlohmann::json own_timing() const;
+  nlohmann::json own_processor_times() const;
 
   Run& run_;
   dist::World& world_;

@@ -1,5 +1,6 @@
 #include "train/parallel_gradients.hpp"
 
+#include "base/processor_time.hpp"
 #include "train/gradient_norm.hpp"
 #include "train/local_gradients.hpp"
 
@@ -92,6 +93,9 @@ at::Tensor ParallelGradients::tokens_of(int64_t first_window) const {
 
 StepSums ParallelGradients::accumulate(int64_t step, int64_t first_window) {
   step_start_ = std::chrono::steady_clock::now();
+  start_processor_s_ = parts_.timeline.processor_s();
+  start_process_s_ = process_processor_s();
+  start_kernel_s_ = kernel_threads_processor_s();
   if (steps_taken_++ == 1) parts_.timeline.forget_durations();  // the first step is never typical
   parts_.world.presence().set_step(step + 1);
   const auto& settings = parts_.settings;
@@ -121,7 +125,9 @@ StepSums ParallelGradients::accumulate(int64_t step, int64_t first_window) {
   }
   passes_end_ = std::chrono::steady_clock::now();
   reduce(step);
-  return shared_sums(stage);
+  const StepSums sums = shared_sums(stage);
+  norm_processor_s_ = parts_.timeline.processor_s();
+  return sums;
 }
 
 void ParallelGradients::reduce(int64_t step) {
@@ -151,7 +157,8 @@ StepSums ParallelGradients::shared_sums(const Stage& stage) {
 }
 
 void ParallelGradients::finish_step(double optimizer_seconds) {
-  parts_.timeline.add(dist::Lane::kOptimizerCompute, "opt_comp", optimizer_seconds);
+  parts_.timeline.add(dist::Lane::kOptimizerCompute, "opt_comp", optimizer_seconds,
+                      parts_.timeline.processor_s() - norm_processor_s_);
   if (parts_.shards) {
     parts_.world.begin("values of the replicas");
     const auto span = parts_.timeline.span(dist::Lane::kOptimizerComm, "opt_gather");
@@ -160,7 +167,12 @@ void ParallelGradients::finish_step(double optimizer_seconds) {
   const dist::Seconds taken = std::chrono::steady_clock::now() - step_start_;
   const dist::Seconds since_passes = std::chrono::steady_clock::now() - passes_end_;
   parts_.timeline.add(dist::Lane::kOptimizerStep, "opt", since_passes.count());
-  parts_.timeline.note_duration(dist::Lane::kOptimizerStep, "whole step", taken.count());
+  parts_.timeline.note_duration(dist::Lane::kOptimizerStep, "whole step", taken.count(),
+                                parts_.timeline.processor_s() - start_processor_s_);
+  parts_.timeline.note_duration(dist::Lane::kOptimizerStep, "whole step of the process",
+                                taken.count(), process_processor_s() - start_process_s_);
+  parts_.timeline.note_duration(dist::Lane::kOptimizerStep, "whole step of the kernel",
+                                taken.count(), kernel_threads_processor_s() - start_kernel_s_);
   parts_.world.presence().step_finished(taken);
   parts_.world.begin("between steps");
 }

@@ -78,6 +78,9 @@ class ParallelGradients final : public GradientSource {
   std::unique_ptr<dist::TiedRows> tied_;             // on the ends of a tied model that is trained
   std::unique_ptr<dist::CompressedSum> compressed_;  // null: exact
   std::chrono::steady_clock::time_point step_start_, passes_end_;
+  /// Processor seconds when the step began, of what computes, of all threads and of the kernel's;
+  /// of what computes when the norm was known.
+  double start_processor_s_ = 0, start_process_s_ = 0, start_kernel_s_ = 0, norm_processor_s_ = 0;
   int64_t steps_taken_ = 0;  // of this process
 };
 

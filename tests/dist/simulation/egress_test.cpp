@@ -19,6 +19,17 @@ TEST(Egress, MessagesAtOnceDivideTheRate) {
   EXPECT_TRUE(egress.is_idle());
 }
 
+TEST(Egress, TheRateIsDividedByWeight) {
+  auto egress = byte_a_second();
+  egress.begin(0, 6, 0, 3);
+  egress.begin(1, 4, 0, 1);  // gets a quarter: 2 of its bytes have left when the first one has
+
+  EXPECT_DOUBLE_EQ(egress.next_end(), 8);
+  EXPECT_EQ(egress.finish(8), 0);
+  EXPECT_DOUBLE_EQ(egress.next_end(), 10);
+  EXPECT_EQ(egress.finish(10), 1);
+}
+
 TEST(Egress, AFullBucketLetsABurstPass) {
   auto egress = byte_a_second(3);
   egress.begin(0, 5, 0);

@@ -58,13 +58,46 @@ TEST_F(MeasuredFiles, TimingsAreRead) {
 TEST_F(MeasuredFiles, TimingsOfOtherStagesAreSpreadEvenly) {
   const auto found = read_timing_file(write(timing()));
 
-  const auto stages = stages_of(found, 4);
+  const auto stages = stages_of(found.stages, 4);
 
   ASSERT_EQ(stages.size(), 4);
   EXPECT_DOUBLE_EQ(stages[3].forward_s, 0.06 / 4);
   EXPECT_DOUBLE_EQ(stages[3].backward_s, 0.12 / 4);
   EXPECT_DOUBLE_EQ(stages[0].decode_forward_s, 0.003);  // a message costs what it did
-  EXPECT_DOUBLE_EQ(stages_of(found, 2)[1].forward_s, 0.04);
+  EXPECT_DOUBLE_EQ(stages_of(found.stages, 2)[1].forward_s, 0.04);
+}
+
+TEST_F(MeasuredFiles, ProcessorTimesAreRead) {
+  auto content = timing();
+  content["stages"][0]["cpu"] = {
+      {"forward_s", 0.01},   {"backward_s", 0.02}, {"encode_forward_s", 0.5},
+      {"optimizer_s", 0.03}, {"step_s", 6},        {"own_step_s", 5}};
+  content["stages"][1]["cpu"] = {{"forward_s", 0.02},
+                                 {"backward_s", 0.03},
+                                 {"optimizer_s", 0.03},
+                                 {"step_s", 3},
+                                 {"kernel_s", 0.25}};
+
+  const auto found = read_timing_file(write(content));
+
+  ASSERT_EQ(found.core_stages.size(), 2);
+  EXPECT_EQ(found.core_stages[0].forward_s, 0.01);
+  EXPECT_EQ(found.stages[0].forward_s, 0.02);
+  // What is left of the thread's own 5 s after 8 micro-batches.
+  EXPECT_NEAR(found.core_stages[0].optimizer_s, 5 - 8 * (0.01 + 0.02 + 0.5), 1e-12);
+  // Where several threads compute, all that is left is for messages.
+  EXPECT_NEAR(found.core_stages[1].optimizer_s, 0.03, 1e-12);
+  const double messages_s = 1 + (3 - 8 * 0.05 - 0.03) + 0.25;
+  EXPECT_NEAR(found.message_core_s_per_byte, messages_s / (2 * 8 * (36864 + 147456)), 1e-15);
+}
+
+TEST_F(MeasuredFiles, ProcessorTimesOfAllStagesOrNone) {
+  auto content = timing();
+  content["stages"][0]["cpu"] = {{"forward_s", 0.01}, {"backward_s", 0.02}, {"step_s", 6}};
+  EXPECT_TRUE(read_timing_file(write(content)).core_stages.empty());
+  EXPECT_TRUE(read_timing_file(write(timing())).core_stages.empty());
+  content["stages"][1]["cpu"] = {{"forward_s", 0.01}, {"backward_s", 0.02}};
+  EXPECT_NE(sentence_of(content).find("stages[1].cpu: 'step_s' is missing"), std::string::npos);
 }
 
 TEST_F(MeasuredFiles, AFaultyTimingIsNamed) {

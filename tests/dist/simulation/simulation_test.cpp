@@ -125,6 +125,20 @@ TEST(Simulation, TwoMessagesThatLeaveARankShareItsEgress) {
   EXPECT_DOUBLE_EQ(simulate(pair).step_s, pair_own);  // of two stages each sends one way
 }
 
+TEST(Simulation, MessagesThatShareUnevenlyTakeTheirOwnTimes) {
+  auto model = pipeline(ScheduleKind::k1f1b, 4, 16, 0.001, 0.002, 1);
+  model.link.shares_egress = true;
+  const double even = simulate(model).step_s;
+  model.link.share_spread = 0.5;
+
+  EXPECT_GT(simulate(model).step_s, even);  // somebody always waits for the slower one
+  EXPECT_EQ(simulate(model).step_s, simulate(model).step_s);
+  model.link.shares_egress = false;  // nobody to share with
+  const double apart = simulate(model).step_s;
+  model.link.share_spread = 0;
+  EXPECT_EQ(simulate(model).step_s, apart);
+}
+
 TEST(Simulation, ReplicasAddARing) {
   auto model = pipeline(ScheduleKind::k1f1b, 2, 4, 1, 2);
   model.has_global_norm = false;

@@ -16,6 +16,10 @@ enum class EventKind : uint8_t {
   kArrival,       // subject: flow
   kExchangeEnd,   // subject: exchange
   kOptimizerEnd,  // subject: rank
+  // Only where ranks share the cores of a host:
+  kWorkEnd,         // subject: host; void as above
+  kSendWorkEnd,     // subject: flow
+  kReceiveWorkEnd,  // subject: flow
 };
 
 struct Event {

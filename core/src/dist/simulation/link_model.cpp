@@ -13,9 +13,11 @@ void LinkModel::validate() const {
       {"rate", rate_bits_s},
       {"latency", latency_s},
       {"overhead", overhead_s},
+      {"CPU time per byte handed over", hand_over_s_per_byte},
       {"CPU time per byte sent", send_cpu_s_per_byte},
       {"CPU time per byte received", receive_cpu_s_per_byte},
-      {"burst", static_cast<double>(burst_bytes)}};
+      {"burst", static_cast<double>(burst_bytes)},
+      {"spread of shares", share_spread}};
   for (const auto& [name, value] : figures)
     if (!std::isfinite(value) || value < 0)
       throw ConfigError("the " + std::string(name) + " of a link is " + std::to_string(value) +

@@ -14,7 +14,9 @@ namespace qtk::dist {
 struct LinkModel {
   double rate_bits_s = 0;  // of the payload, per direction; 0: transfers take no time
   double latency_s = 0;
-  double overhead_s = 0;              // per message
+  double overhead_s = 0;  // per message
+  /// What the sending rank itself does for a byte after its message was sent, while it travels.
+  double hand_over_s_per_byte = 0;
   double send_cpu_s_per_byte = 0;     // the sending rank computes nothing meanwhile
   double receive_cpu_s_per_byte = 0;  // the receiving rank, before it decodes
   /// What a token bucket that has been idle lets pass at once.
@@ -22,6 +24,9 @@ struct LinkModel {
   /// Messages that leave one rank for different neighbours divide one bucket (a limit on a network
   /// device: `tc ... tbf`); else every direction of every link has its own (comm.rate_mbit).
   bool shares_egress = false;
+  /// How unevenly they divide it: standard deviation of the logarithm of a message's weight, which
+  /// is drawn for each one. 0: evenly.
+  double share_spread = 0;
 
   /// @throws ConfigError naming the figure that is negative or not finite
   void validate() const;

@@ -7,10 +7,15 @@ namespace qtk::dist {
 
 struct PassCosts {
   bool is_receiving = false, is_sending = false;
-  double receive_cpu_s = 0, decode_s = 0, compute_s = 0, encode_s = 0, send_cpu_s = 0;
+  /// The rank's own work for bytes; 0 where cores are shared, as other threads do it then.
+  double receive_cpu_s = 0, send_cpu_s = 0;
+  double decode_s = 0, compute_s = 0, encode_s = 0;
+  double hand_over_s = 0;  // after the message was sent
 
   double cpu_s() const { return receive_cpu_s + send_cpu_s; }
-  double total_s() const { return cpu_s() + decode_s + compute_s + encode_s; }
+  /// Until the message is sent.
+  double until_sent_s() const { return cpu_s() + decode_s + compute_s + encode_s; }
+  double total_s() const { return until_sent_s() + hand_over_s; }
 };
 
 inline PassCosts pass_costs(const PipelineModel& model, int64_t stage, OpKind kind) {
@@ -22,12 +27,13 @@ inline PassCosts pass_costs(const PipelineModel& model, int64_t stage, OpKind ki
                  .is_sending = is_forward ? !is_last : !is_first,
                  .compute_s = is_forward ? costs.forward_s : costs.backward_s};
   if (pass.is_receiving) {
-    pass.receive_cpu_s = bytes * model.link.receive_cpu_s_per_byte;
+    if (!model.shares_cores()) pass.receive_cpu_s = bytes * model.link.receive_cpu_s_per_byte;
     pass.decode_s = is_forward ? costs.decode_forward_s : costs.decode_backward_s;
   }
   if (pass.is_sending) {
     pass.encode_s = is_forward ? costs.encode_forward_s : costs.encode_backward_s;
-    pass.send_cpu_s = bytes * model.link.send_cpu_s_per_byte;
+    pass.hand_over_s = bytes * model.link.hand_over_s_per_byte;
+    if (!model.shares_cores()) pass.send_cpu_s = bytes * model.link.send_cpu_s_per_byte;
   }
   return pass;
 }

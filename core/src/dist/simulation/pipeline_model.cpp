@@ -38,6 +38,10 @@ void PipelineModel::validate() const {
   require(is_amount(compute_jitter) && compute_jitter <= 1,
           "the jitter is " + std::to_string(compute_jitter) + ", expected 0 to 1",
           "give it as a part of the computing time");
+  require(cores >= 0 && ranks_per_host >= 0 && ranks_per_host <= num_ranks(),
+          "hosts have " + std::to_string(cores) + " cores and " + std::to_string(ranks_per_host) +
+              " of " + std::to_string(num_ranks()) + " ranks",
+          "give at least one core, and no more ranks a host than there are");
   link.validate();
   data_link.validate();
 }

@@ -9,7 +9,8 @@
 
 namespace qtk::dist {
 
-/// Seconds that one micro-batch costs a stage; of the optimizer, one step.
+/// Seconds that one micro-batch costs a stage; of the optimizer, one step. Of a core, where ranks
+/// share the cores of a host.
 struct StageCosts {
   double forward_s = 0, backward_s = 0;
   double encode_forward_s = 0,
@@ -43,15 +44,25 @@ struct PipelineModel {
   /// The optimizer waits for the norm of all ranks' gradients.
   bool has_global_norm = true;
   /// Standard deviation of the time of a forward or backward pass, as a part of it. Ranks draw
-  /// their own numbers from `seed`. 0: all replicas are alike, and one is simulated for all.
+  /// their own numbers from `seed`.
   double compute_jitter = 0;
+  /// Cores of a host, which its ranks and the work for their messages share. 0: every rank has one
+  /// of its own, and works itself for what it sends and receives.
+  int64_t cores = 0;
+  int64_t ranks_per_host = 0;  // in the order of ranks; 0: all are on one host
   uint64_t seed = 0;
   bool keeps_timeline = false;
 
   int64_t num_stages() const { return static_cast<int64_t>(stages.size()); }
   int64_t num_ranks() const { return replicas * num_stages(); }
-  /// Replicas of which each is simulated.
-  int64_t simulated_replicas() const { return compute_jitter > 0 ? replicas : 1; }
+  bool shares_cores() const { return cores > 0; }
+  int64_t ranks_of_a_host() const { return ranks_per_host > 0 ? ranks_per_host : num_ranks(); }
+  /// Replicas of which each is simulated: one for all, if they neither differ nor share a host.
+  int64_t simulated_replicas() const {
+    const bool share_a_host = shares_cores() && num_stages() % ranks_of_a_host() != 0;
+    const bool differ = compute_jitter > 0 || link.share_spread > 0;
+    return differ || share_a_host ? replicas : 1;
+  }
   /// @throws ConfigError
   void validate() const;
 };

@@ -5,7 +5,10 @@
 #include "dist/simulation/egress.hpp"
 #include "dist/simulation/event_queue.hpp"
 #include "dist/simulation/pipeline_model.hpp"
+#include "dist/simulation/simulated_hosts.hpp"
 #include "dist/simulation/simulated_timeline.hpp"
+
+#include <qtk/runtime/random.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -26,8 +29,8 @@ inline int64_t receiver_of(int64_t flow) {
 
 class SimulatedLinks {
  public:
-  /// @param queue, timeline  outlive this; `timeline` may be null
-  SimulatedLinks(const PipelineModel& model, EventQueue& queue,
+  /// @param queue, hosts, timeline  outlive this; `timeline` may be null
+  SimulatedLinks(const PipelineModel& model, EventQueue& queue, SimulatedHosts& hosts,
                  std::vector<SimulatedSpan>* timeline);
 
   /// The sender has its next message ready.
@@ -38,6 +41,9 @@ class SimulatedLinks {
   void end_overhead(int64_t flow, double now);
   /// @returns the sender whose message left, or -1 if the event was void
   int64_t end_transfer(const Event& event);
+  /// A part of what the message of a flow takes has ended: its transfer, or the work of a host.
+  /// @returns the sender, or -1 while other parts are left
+  int64_t end_part(int64_t flow, double now);
 
   /// Everything that this rank sent has left.
   bool is_drained(int64_t rank) const;
@@ -50,6 +56,7 @@ class SimulatedLinks {
     double started = 0;                      // when the one on its way began
     double busy_s = 0;
     bool is_busy = false;
+    int parts_left = 0;  // of the message on its way
   };
   struct Device {
     Egress egress;
@@ -58,6 +65,8 @@ class SimulatedLinks {
 
   void start_next(int64_t flow, double now);
   void begin_transfer(int64_t flow, double now);
+  void begin_work(int64_t flow, double now);
+  double draw_weight();
   void expect_end(int64_t device);
   double message_bytes(int64_t flow) const;
   int64_t device_of(int64_t flow) const {
@@ -66,9 +75,11 @@ class SimulatedLinks {
 
   const PipelineModel& model_;
   EventQueue& queue_;
+  SimulatedHosts& hosts_;
   std::vector<SimulatedSpan>* timeline_;
   std::vector<Flow> flows_;
   std::vector<Device> devices_;
+  RandomStream shares_;
 };
 
 }  // namespace qtk::dist

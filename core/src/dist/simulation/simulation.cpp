@@ -3,6 +3,7 @@
 #include "dist/simulation/event_queue.hpp"
 #include "dist/simulation/pass_costs.hpp"
 #include "dist/simulation/simulated_exchange.hpp"
+#include "dist/simulation/simulated_hosts.hpp"
 #include "dist/simulation/simulated_links.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -28,7 +29,10 @@ struct RankState {
   bool is_busy = false,
        is_posted = false;  // is_posted: the receive of the next operation
   bool is_past_ops = false;
+  bool is_handing_over = false;  // the message of the operation at work is on its way
   double idle_since = 0;
+  double work_since = 0;  // of the operation or the optimizer at work
+  PassCosts pass;         // of that operation
   RankUse use;
 };
 
@@ -37,7 +41,8 @@ class Simulator {
   explicit Simulator(const PipelineModel& model)
       : model_(model),
         stages_(model.num_stages()),
-        links_(model, queue_, model.keeps_timeline ? &timeline_ : nullptr),
+        hosts_(model, queue_),
+        links_(model, queue_, hosts_, model.keeps_timeline ? &timeline_ : nullptr),
         exchanges_(model),
         ranks_(static_cast<size_t>(model.simulated_replicas() * stages_)),
         steps_(static_cast<size_t>(model.steps)) {
@@ -85,9 +90,11 @@ class Simulator {
   }
 
   void handle(const Event& event);
+  void end_message(int64_t sender, double now);
   void begin_step(int64_t r, double now);
   void try_next_op(int64_t r, double now);
   void start_op(int64_t r, const Op& op, double now);
+  void record_pass(int64_t r, const Op& op, double now);
   void end_op(int64_t r, double now);
   void finish_ops(int64_t r, double now);
   void next_exchange(int64_t r, double now);
@@ -100,6 +107,7 @@ class Simulator {
   const int64_t stages_;
   EventQueue queue_;
   std::vector<SimulatedSpan> timeline_;
+  SimulatedHosts hosts_;
   SimulatedLinks links_;
   SimulatedExchanges exchanges_;
   std::vector<std::vector<Op>> ops_;              // by stage
@@ -117,9 +125,12 @@ void Simulator::handle(const Event& event) {
     case EventKind::kOverheadEnd:
       return links_.end_overhead(event.subject, now);
     case EventKind::kMessageLeft:
-      if (const int64_t sender = links_.end_transfer(event);
-          sender >= 0 && ranks_[sender].is_past_ops)
-        finish_ops(sender, now);
+      return end_message(links_.end_transfer(event), now);
+    case EventKind::kSendWorkEnd:
+    case EventKind::kReceiveWorkEnd:
+      return end_message(links_.end_part(event.subject, now), now);
+    case EventKind::kWorkEnd:
+      if (const auto ended = hosts_.end_work(event)) handle(*ended);
       return;
     case EventKind::kArrival: {
       const int64_t receiver = receiver_of(event.subject);
@@ -131,6 +142,10 @@ void Simulator::handle(const Event& event) {
     case EventKind::kOptimizerEnd:
       return end_step(event.subject, now);
   }
+}
+
+void Simulator::end_message(int64_t sender, double now) {
+  if (sender >= 0 && ranks_[sender].is_past_ops) finish_ops(sender, now);
 }
 
 void Simulator::begin_step(int64_t r, double now) {
@@ -173,27 +188,44 @@ void Simulator::start_op(int64_t r, const Op& op, double now) {
   (is_forward ? rank.use.forward_s : rank.use.backward_s) += pass.compute_s;
   rank.use.decode_s += pass.decode_s;
   rank.use.encode_s += pass.encode_s;
-  rank.use.cpu_s += pass.cpu_s();
-  const Lane lane = is_forward ? Lane::kForwardCompute : Lane::kBackwardCompute;
-  const double decoded = now + pass.receive_cpu_s + pass.decode_s;
-  const double computed = decoded + pass.compute_s, end = now + pass.total_s();
+  rank.use.cpu_s += pass.cpu_s() + pass.hand_over_s;
   if (pass.is_receiving)
     record(r, is_forward ? Lane::kForwardReceive : Lane::kBackwardReceive, "wait", rank.idle_since,
            now, op.micro_batch);
-  record(r, lane, "decode", now, decoded, op.micro_batch);
-  record(r, lane, "compute", decoded, computed, op.micro_batch);
-  record(r, lane, "encode", computed, end, op.micro_batch);
   rank.is_busy = true;
-  queue_.add(end, EventKind::kOpEnd, r);
+  rank.work_since = now;
+  rank.pass = pass;
+  hosts_.begin(r, pass.until_sent_s(), EventKind::kOpEnd, r, now);
+}
+
+/// The parts of a pass that has ended. What waiting for a core took is spread over them.
+void Simulator::record_pass(int64_t r, const Op& op, double now) {
+  const RankState& rank = ranks_[r];
+  const PassCosts& pass = rank.pass;
+  if (!(pass.until_sent_s() > 0)) return;
+  const double stretch = (now - rank.work_since) / pass.until_sent_s();
+  const Lane lane = op.kind == OpKind::kForward ? Lane::kForwardCompute : Lane::kBackwardCompute;
+  const double decoded = rank.work_since + stretch * (pass.receive_cpu_s + pass.decode_s);
+  const double computed = decoded + stretch * pass.compute_s;
+  record(r, lane, "decode", rank.work_since, decoded, op.micro_batch);
+  record(r, lane, "compute", decoded, computed, op.micro_batch);
+  record(r, lane, "encode", computed, now, op.micro_batch);
 }
 
 void Simulator::end_op(int64_t r, double now) {
   RankState& rank = ranks_[r];
   const auto& ops = ops_[rank.stage];
-  const Op& op = ops[rank.next_op++];
-  rank.is_busy = false;
+  const Op& op = ops[rank.next_op];
+  if (!rank.is_handing_over) {
+    record_pass(r, op, now);
+    if (rank.pass.is_sending) links_.send(flow_of(r, direction_of(op.kind)), now);
+    rank.is_handing_over = rank.pass.hand_over_s > 0;
+    if (rank.is_handing_over)
+      return hosts_.begin(r, rank.pass.hand_over_s, EventKind::kOpEnd, r, now);
+  }
+  rank.is_busy = rank.is_handing_over = false;
   rank.idle_since = now;
-  if (pass_of(rank, op.kind).is_sending) links_.send(flow_of(r, direction_of(op.kind)), now);
+  ++rank.next_op;
   if (rank.next_op < static_cast<int64_t>(ops.size())) return try_next_op(r, now);
   rank.is_past_ops = true;
   StepSpan& step = steps_[rank.step];
@@ -219,8 +251,8 @@ void Simulator::next_exchange(int64_t r, double now) {
   }
   const double optimizer_s = model_.stages[rank.stage].optimizer_s;
   rank.use.optimizer_s += optimizer_s;
-  record(r, Lane::kOptimizerStep, "opt", now, now + optimizer_s);
-  queue_.add(now + optimizer_s, EventKind::kOptimizerEnd, r);
+  rank.work_since = now;
+  hosts_.begin(r, optimizer_s, EventKind::kOptimizerEnd, r, now);
 }
 
 void Simulator::end_exchange(int64_t exchange, double now) {
@@ -234,6 +266,7 @@ void Simulator::end_exchange(int64_t exchange, double now) {
 
 void Simulator::end_step(int64_t r, double now) {
   RankState& rank = ranks_[r];
+  record(r, Lane::kOptimizerStep, "opt", rank.work_since, now);
   steps_[rank.step].end = std::max(steps_[rank.step].end, now);
   if (++rank.step < model_.steps) begin_step(r, now);
 }

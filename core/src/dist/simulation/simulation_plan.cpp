@@ -90,6 +90,7 @@ class Planner {
     model.compute_jitter = request_.jitter;
     model.seed = request_.seed;
     model.keeps_timeline = request_.keeps_timeline;
+    set_hosts();
     plan_.schedule = config_.parallel.schedule;
     plan_.micro_batch = train.micro_batch;
     plan_.ctx = config_.data.train->ctx;
@@ -103,8 +104,12 @@ class Planner {
 
  private:
   int64_t micro_batches() const;
+  void set_hosts();
   void set_messages();
   double message_bytes(const CompressorNode& node, const TensorSpec& spec, std::string& use);
+  const std::vector<StageCosts>& measured_costs() const {
+    return plan_.model.shares_cores() ? timing_->core_stages : timing_->stages;
+  }
   void set_stages();
   std::string costs_text() const;
   void add_computed_costs(const LayerCosts& layers, StageCosts& stage) const;
@@ -122,6 +127,25 @@ class Planner {
   std::optional<TimingFile> timing_;
   SimulationPlan plan_;
 };
+
+void Planner::set_hosts() {
+  const auto& cores = request_.cores;
+  const auto& ranks = request_.ranks_per_host;
+  if (ranks && !cores)
+    throw ConfigError("ranks per host are given, but not how many cores they share",
+                      "add --cores, the cores of a host");
+  if ((cores && *cores < 1) || (ranks && *ranks < 1))
+    throw ConfigError("a host has at least one core and one rank",
+                      "check --cores and --ranks-per-host");
+  if (cores && timing_ && timing_->core_stages.empty())
+    throw ConfigError(
+        request_.profile->string() +
+            " holds no processor times, which --cores needs: they are measured on CPUs, "
+            "and by this version of qtk",
+        "measure it anew, or leave out --cores");
+  plan_.model.cores = cores.value_or(0);
+  plan_.model.ranks_per_host = ranks.value_or(0);
+}
 
 int64_t Planner::micro_batches() const {
   const auto& train = *config_.train;
@@ -192,8 +216,8 @@ void Planner::set_stages() {
     throw ConfigError("nothing says how fast a rank computes",
                       "give --profile timing.json of a measured run, or --gflops");
   auto& costs = plan_.model.stages;
-  costs =
-      timing_ ? stages_of(*timing_, stages) : std::vector<StageCosts>(static_cast<size_t>(stages));
+  costs = timing_ ? stages_of(measured_costs(), stages)
+                  : std::vector<StageCosts>(static_cast<size_t>(stages));
   for (int64_t p = 0; p < stages; ++p) {
     const LayerCosts layers = stage_costs(costs_, ranges, p);
     if (!timing_) add_computed_costs(layers, costs[p]);
@@ -226,7 +250,8 @@ std::string Planner::costs_text() const {
     return text.data();
   }
   const size_t measured = timing_->stages.size(), wanted = plan_.model.stages.size();
-  std::string text = "measured, " + request_.profile->string();
+  std::string text = plan_.model.shares_cores() ? "measured in processor time, " : "measured, ";
+  text += request_.profile->string();
   if (measured != wanted)
     text += "; its " + std::to_string(measured) + " stages spread evenly over " +
             std::to_string(wanted);
@@ -248,6 +273,12 @@ void Planner::set_links() {
     if (request_.latency_ms) link->latency_s = *request_.latency_ms * 1e-3;
   }
   model.link.shares_egress = request_.shares_egress;
+  model.link.share_spread = request_.share_spread;
+  if (timing_ && model.shares_cores()) {
+    model.link.hand_over_s_per_byte = timing_->hand_over_s_per_byte;
+    model.link.send_cpu_s_per_byte = model.link.receive_cpu_s_per_byte =
+        timing_->message_core_s_per_byte;
+  }
   if (model.replicas > 1 && model.data_link.rate_bits_s == 0)
     plan_.notes.emplace_back(
         "replicas exchange gradients in no time: comm.rate_mbit slows pipeline links only; give "

@@ -25,6 +25,8 @@ struct SimulationRequest {
   int64_t steps = 1;
   uint64_t seed = 0;
   bool shares_egress = false;
+  double share_spread = 0;                       // LinkModel
+  std::optional<int64_t> cores, ranks_per_host;  // PipelineModel
   bool keeps_timeline = false;
 };
 

@@ -13,12 +13,13 @@ struct StepBounds {
   double compute_s = 0;   // the busiest stage: its passes, encoding and decoding, and the optimizer
   double link_s = 0;      // the busiest egress, at its rate, without latency
   double exchange_s = 0;  // gradients of replicas and tied weights, the global norm
+  double cores_s = 0;  // all work of the busiest host, by all of its cores; 0: cores are not shared
 };
 
 StepBounds step_bounds(const PipelineModel& model);
 
-/// "compute", "link", "gradient exchange", or "pipeline fill" where none of them takes half of the
-/// step.
+/// "compute", "link", "gradient exchange", "cores", or "pipeline fill" where none of them takes
+/// half of the step.
 std::string bounding_resource(const StepBounds& bounds, const Simulation& simulation);
 
 }  // namespace qtk::dist
