@@ -33,6 +33,15 @@ at::Tensor plain_product(const at::Tensor& x, const at::Tensor& weight, const at
   return onednn_linear()->call(x, weight.to(at::kFloat), addend, "none", no_arguments, "");
 }
 
+/// dL/dW [outputs, inputs] of dL/dy [tokens, outputs] and x [tokens, inputs]. oneDNN writes its
+/// first operand anew where that is a transpose, so the narrow one comes first if what turning the
+/// result back costs is less than what that saves.
+at::Tensor weight_gradient(const at::Tensor& grad, const at::Tensor& x) {
+  const int64_t tokens = grad.size(0), outputs = grad.size(1), inputs = x.size(1);
+  if (inputs * (tokens + outputs) < outputs * tokens) return linear_product(x.t(), grad.t()).t();
+  return linear_product(grad.t(), x.t());
+}
+
 // Keeps the weight in its stored dtype between forward and backward. The backward pass calls the
 // product again, which makes it differentiable in turn.
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
@@ -50,10 +59,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const at::Tensor grad_rows = grad.reshape({-1, grad.size(-1)});
     at::Tensor of_x, of_weight, of_bias;
     if (context->needs_input_grad(0)) of_x = linear_product(grad, weight.t());
-    if (context->needs_input_grad(1)) {
-      const at::Tensor x_rows = x.reshape({-1, x.size(-1)});
-      of_weight = linear_product(grad_rows.t(), x_rows.t()).to(weight.scalar_type());
-    }
+    if (context->needs_input_grad(1))
+      of_weight = weight_gradient(grad_rows, x.reshape({-1, x.size(-1)})).to(weight.scalar_type());
     const auto bias_dtype = context->saved_data.find("bias_dtype");
     if (bias_dtype != context->saved_data.end() && context->needs_input_grad(2))
       of_bias = grad_rows.sum(0).to(bias_dtype->second.toScalarType());

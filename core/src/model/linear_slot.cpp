@@ -1,5 +1,7 @@
 #include "model/linear_slot.hpp"
 
+#include "model/gradients.hpp"
+
 #include <qtk/linear_product.hpp>
 #include <qtk/runtime/check.hpp>
 
@@ -31,10 +33,36 @@ std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x) const {
               slots_.size(), " layers returned ", outputs.size(), " outputs");
     return outputs;
   }
+  if (is_joining(x)) return forward_joined(x);
   std::vector<at::Tensor> outputs;
   outputs.reserve(slots_.size());
   for (const auto& slot : slots_) outputs.push_back(slot.forward(x));
   return outputs;
+}
+
+bool LinearGroup::is_joining(const at::Tensor& x) const {
+  if (slots_.size() < 2 || !is_dense() || !x.is_cpu() || x.scalar_type() != at::kFloat)
+    return false;
+  const auto& first = slots_.front();
+  int64_t elements = 0;
+  for (const auto& slot : slots_) {
+    if (slot.bias().defined() != first.bias().defined()) return false;
+    elements += slot.weight().numel();
+  }
+  return needs_gradient({x, first.weight()}) && elements <= x.numel();
+}
+
+std::vector<at::Tensor> LinearGroup::forward_joined(const at::Tensor& x) const {
+  std::vector<at::Tensor> weights, biases;
+  std::vector<int64_t> rows;
+  for (const auto& slot : slots_) {
+    weights.push_back(slot.weight());
+    rows.push_back(weights.back().size(0));
+    if (slot.bias().defined()) biases.push_back(slot.bias());
+  }
+  const auto joined =
+      linear_product(x, at::cat(weights), biases.empty() ? at::Tensor() : at::cat(biases));
+  return joined.split_with_sizes(rows, -1);
 }
 
 bool LinearGroup::is_dense() const { return std::ranges::none_of(slots_, &LinearSlot::attached); }

@@ -57,6 +57,11 @@ class LinearGroup {
   void fuse(std::span<Quantizer* const> makers);
 
  private:
+  /// Training on the CPU, where a backward pass reads and writes the activations once for each
+  /// product: one product of all weights is less work where these are fewer than the activations.
+  bool is_joining(const at::Tensor& x) const;
+  std::vector<at::Tensor> forward_joined(const at::Tensor& x) const;
+
   std::vector<LinearSlot> slots_;
   std::unique_ptr<JointForward> joint_;
 };

@@ -1,6 +1,7 @@
 // train: every variant (or the dense model) is trained and written as the quantize stage would
 // write it.
 #include "base/atomic_file.hpp"
+#include "base/heap.hpp"
 #include "base/logging.hpp"
 #include "base/progress.hpp"
 #include "stage/parallel_training.hpp"
@@ -144,6 +145,7 @@ bool is_finished(const Run& run, const std::string& step) {
 }  // namespace
 
 void train_stage(Run& run) {
+  keep_freed_memory();
   auto variants = config::quantizer_variants(run.config);
   if (variants.empty()) variants.push_back({config::result_names(run.config).front(), {}});
   std::optional<TrainingInputs> inputs;
