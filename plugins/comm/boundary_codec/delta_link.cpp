@@ -23,10 +23,15 @@ void DeltaLink::check(const at::Tensor& wire, const MessageInfo& info) const {
 
 at::Tensor DeltaLink::remembered(const MessageInfo& info, at::Device device) const {
   const Extent extent = extent_of(info.spec);
-  at::Tensor m_BSC = at::zeros(info.spec.shape, at::dtype(at::kFloat).device(device));
-  for (int64_t row = 0; row < extent.batch; ++row)
-    if (const auto kept = cache_.find(info.samples[static_cast<size_t>(row)]); kept.defined())
-      m_BSC[row].copy_(recall(kept.to(device), extent.sequence, extent.channels));
+  at::Tensor m_BSC = at::empty(info.spec.shape, at::dtype(at::kFloat).device(device));
+  for (int64_t row = 0; row < extent.batch; ++row) {
+    const auto kept = cache_.find(info.samples[static_cast<size_t>(row)]);
+    at::Tensor m_SC = m_BSC[row];
+    if (kept.defined())
+      m_SC.copy_(recall(kept.to(device), extent.sequence, extent.channels));
+    else
+      m_SC.zero_();
+  }
   return m_BSC;
 }
 
@@ -34,7 +39,9 @@ void DeltaLink::remember(const at::Tensor& m_BSC, const MessageInfo& info) {
   for (int64_t row = 0; row < m_BSC.size(0); ++row) {
     const at::Tensor m_SC = m_BSC[row];
     // Else no later visit of the sample would be finite. The host is not made to wait for a device.
-    const at::Tensor is_finite = m_SC.isfinite().all(), zero = at::zeros({}, m_SC.options());
+    const auto [least, most] = at::aminmax(m_SC);  // NaN if one is
+    const at::Tensor is_finite = least.isfinite().logical_and(most.isfinite()),
+                     zero = at::zeros({}, m_SC.options());
     const bool is_known = m_SC.is_cpu() && is_finite.item<bool>();
     const at::Tensor kept_SC = is_known ? m_SC : at::where(is_finite, m_SC, zero);
     cache_.put(info.samples[static_cast<size_t>(row)], keep(kept_SC));

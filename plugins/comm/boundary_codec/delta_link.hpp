@@ -31,7 +31,8 @@ class DeltaLink : public Compressor {
  private:
   /// The form in which m_SC [f32] is remembered; a tensor of its own. Magnitudes are cut at 65504.
   virtual at::Tensor keep(const at::Tensor& m_SC) const = 0;
-  /// [S, C] f32 of what keep() made. @throws Error if it was made for another S or C
+  /// [S, C] of what keep() made, of any floating type. @throws Error if it was made for another S
+  /// or C
   virtual at::Tensor recall(const at::Tensor& kept, int64_t sequence, int64_t channels) const = 0;
 
   void check(const at::Tensor& wire, const MessageInfo& info) const;

@@ -34,7 +34,7 @@ class Delta final : public boundary::DeltaLink {
   at::Tensor recall(const at::Tensor& kept, int64_t sequence, int64_t channels) const override {
     QTK_CHECK(kept.size(0) == sequence && kept.size(1) == channels, "delta remembers a sample as ",
               kept.sizes(), ", now it is [", sequence, ", ", channels, "]");
-    return kept.to(at::kFloat);
+    return kept;
   }
 };
 
