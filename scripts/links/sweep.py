@@ -1,5 +1,5 @@
 """Step time of a pipeline of four processes over shaped links, for every compressor and rate, beside the bounds of links and
-processors and beside what the simulator says. Needs root (network namespaces, tc) and a build; takes about 15 minutes.
+processors and beside what the simulator says. Needs root (network namespaces, tc) and a build; takes about 9 minutes.
 
     python3 scripts/links/sweep.py build/bin/qtk OUT [--rates 100,300,500,1000] [--only tah,fp32] [--steps 6]
 

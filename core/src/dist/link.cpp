@@ -62,7 +62,7 @@ void SendingEnd::send(const at::Tensor& x, const MessageInfo& info) {
   const std::string what = what_of(setup_, info.micro_batch);
   if (is_left_out) return;
   const auto span = setup_.timeline.span(setup_.lane, "hand over", info.micro_batch);
-  form_ = info.is_warmup ? 0 : 1;
+  is_warmup_ = info.is_warmup;
   if (is_shaped(message))
     shaped_->send(message, tag, what);
   else
@@ -74,7 +74,7 @@ void SendingEnd::finish() {
   for (auto& message : under_way_) message.wait();
   under_way_.clear();
   used_ = 0;
-  has_run_[form_] = true;
+  seen_.note(is_warmup_);
 }
 
 void ReceivingEnd::post(int64_t micro_batches, bool is_warmup) {
@@ -82,9 +82,8 @@ void ReceivingEnd::post(int64_t micro_batches, bool is_warmup) {
   const auto device = setup_.group.device();
   expected_.assign(static_cast<size_t>(micro_batches), {});
   for (size_t i = 0; i < expected_.size(); ++i) buffer_at(buffers_, i, bytes, device);
-  bool& has_run = has_run_[is_warmup ? 0 : 1];
-  is_needed_first_ = device.is_cuda() && !has_run;
-  has_run = true;
+  is_needed_first_ = device.is_cuda() && !seen_.has(is_warmup);
+  seen_.note(is_warmup);
   for (int64_t i = 0; i < micro_batches && !is_needed_first_; ++i) post_one(i);
 }
 

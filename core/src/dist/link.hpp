@@ -33,6 +33,16 @@ int64_t raw_bytes(const TensorSpec& spec);
 /// Bytes of a message, its hash included.
 int64_t message_bytes(const LinkSetup& setup, bool is_warmup);
 
+/// Which forms of message, uncompressed and compressed, have had their first step.
+class SeenForms {
+ public:
+  bool has(bool is_warmup) const { return seen_[is_warmup ? 0 : 1]; }
+  void note(bool is_warmup) { seen_[is_warmup ? 0 : 1] = true; }
+
+ private:
+  bool seen_[2] = {false, false};
+};
+
 class SendingEnd {
  public:
   SendingEnd(LinkSetup setup, const LinkShape& shape);
@@ -49,7 +59,7 @@ class SendingEnd {
 
  private:
   bool is_shaped(const at::Tensor& message) const {
-    return shaped_ && (!message.is_cuda() || has_run_[form_]);
+    return shaped_ && (!message.is_cuda() || seen_.has(is_warmup_));
   }
 
   LinkSetup setup_;
@@ -58,8 +68,8 @@ class SendingEnd {
   std::vector<Pending> under_way_;
   size_t used_ = 0;
   int64_t sent_bytes_ = 0;
-  size_t form_ = 0;                   // of the step's messages: uncompressed, compressed
-  bool has_run_[2] = {false, false};  // by form
+  bool is_warmup_ = false;  // the step's form
+  SeenForms seen_;
 };
 
 class ReceivingEnd {
@@ -84,8 +94,8 @@ class ReceivingEnd {
   bool is_shaped_;
   std::vector<at::Tensor> buffers_;
   std::vector<Pending> expected_;
-  bool is_needed_first_ = false;      // receives of this step are posted by take()
-  bool has_run_[2] = {false, false};  // uncompressed, compressed
+  bool is_needed_first_ = false;  // receives of this step are posted by take()
+  SeenForms seen_;
 };
 
 }  // namespace qtk::dist

@@ -3,17 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <map>
+#include <vector>
 
 namespace qtk::dist {
 namespace {
 
-/// When every task ended, if none begins any more.
-std::map<int64_t, double> ends_of(SharedCores& cores) {
-  std::map<int64_t, double> ends;
+struct Task {
+  double work_s, begin;
+};
+
+/// When each of the tasks ended; they begin in this order.
+std::vector<double> ends_of(int64_t count, const std::vector<Task>& tasks) {
+  SharedCores cores(count);
+  for (size_t i = 0; i < tasks.size(); ++i)
+    cores.begin(static_cast<int64_t>(i), tasks[i].work_s, tasks[i].begin);
+  std::vector<double> ends(tasks.size());
   while (!cores.is_idle()) {
     const double now = cores.next_end();
-    ends[cores.finish(now)] = now;
+    ends[static_cast<size_t>(cores.finish(now))] = now;
   }
   return ends;
 }
@@ -31,17 +38,11 @@ TEST(SharedCores, TwoTasksOnOneCoreTakeTwiceAsLong) {
 }
 
 TEST(SharedCores, ThreeTasksOnTwoCores) {
-  SharedCores cores(2);
-  cores.begin(0, 1, 0);
-  cores.begin(1, 1, 0);
-  cores.begin(2, 2, 0);
-
   // All advance by 2/3 until 1.5; the third one then has a core of its own for what is left, 1 s.
-  const auto ends = ends_of(cores);
-
-  EXPECT_DOUBLE_EQ(ends.at(0), 1.5);
-  EXPECT_DOUBLE_EQ(ends.at(1), 1.5);
-  EXPECT_DOUBLE_EQ(ends.at(2), 2.5);
+  const auto ends = ends_of(2, {{1, 0}, {1, 0}, {2, 0}});
+  EXPECT_DOUBLE_EQ(ends[0], 1.5);
+  EXPECT_DOUBLE_EQ(ends[1], 1.5);
+  EXPECT_DOUBLE_EQ(ends[2], 2.5);
 }
 
 TEST(SharedCores, ATaskThatComesLaterSlowsTheFirst) {
@@ -59,16 +60,10 @@ TEST(SharedCores, ATaskThatComesLaterSlowsTheFirst) {
 }
 
 TEST(SharedCores, WithACoreForEveryTaskNobodyWaits) {
-  SharedCores cores(3);
-  cores.begin(0, 5, 0);
-  cores.begin(1, 1, 1);
-  cores.begin(2, 2, 1.5);
-
-  const auto ends = ends_of(cores);
-
-  EXPECT_DOUBLE_EQ(ends.at(0), 5);
-  EXPECT_DOUBLE_EQ(ends.at(1), 2);
-  EXPECT_DOUBLE_EQ(ends.at(2), 3.5);
+  const auto ends = ends_of(3, {{5, 0}, {1, 1}, {2, 1.5}});
+  EXPECT_DOUBLE_EQ(ends[0], 5);
+  EXPECT_DOUBLE_EQ(ends[1], 2);
+  EXPECT_DOUBLE_EQ(ends[2], 3.5);
 }
 
 TEST(SharedCores, ATaskWithoutWorkEndsAtOnce) {
