@@ -155,7 +155,7 @@ void print_case(const Case& measured) {
                 time_text(f.encode).c_str(), time_text(f.decode).c_str());
 }
 
-void declare_flags(CommandLine& line) {
+void declare_comm_flags(CommandLine& line) {
   line.flags()("shape", po::value<Texts>()->composing()->multitoken(),
                "B,S,C of the tensor; several may follow")(
       "dtype", po::value<std::string>()->default_value("f32"), "of the tensor: f32, bf16, f16")(
@@ -201,7 +201,7 @@ int bench_comm(Arguments arguments) {
   CommandLine line("qtk bench comm [--shape B,S,C ...] [--compare LIST] [--model DIR --text FILE]",
                    "Measures compressors of pipeline links: size, error and time of a message.",
                    "qtk bench comm --shape 1,1024,1600 --compare fixpoint:bits=4,none:dtype=bf16");
-  declare_flags(line);
+  declare_comm_flags(line);
   line.parse(arguments);
   if (line.count("repeats") == 0) throw ConfigError("--repeats is 0", "expected 1 or more");
   std::vector<std::filesystem::path> paths;

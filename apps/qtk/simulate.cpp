@@ -79,7 +79,7 @@ dist::SimulationRequest request_of(const CommandLine& line) {
   return request;
 }
 
-void declare_flags(CommandLine& line) {
+void declare_simulation_flags(CommandLine& line) {
   line.flags()("config", po::value<std::string>(), "the YAML file")(
       "set", po::value<Texts>()->composing(),
       "overrides one value, for example "
@@ -135,7 +135,7 @@ int simulate(Arguments arguments) {
   CommandLine line("qtk simulate CONFIG [--profile FILE | --gflops N] [--link FILE] [--json]",
                    "Simulates training steps of many ranks: time, bubble, links, what bounds them.",
                    "qtk simulate run.yaml --gflops 40 --sweep-rate 100,300,1000");
-  declare_flags(line);
+  declare_simulation_flags(line);
   line.parse(arguments);
   if (line.has("sweep-rate") && (line.has("trace") || line.has("rate-mbit")))
     throw ConfigError("--sweep-rate cannot be combined with --trace or --rate-mbit",

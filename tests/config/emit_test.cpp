@@ -1,6 +1,7 @@
 #include "config/emit.hpp"
 
 #include "config/document.hpp"
+#include "config/fixture.hpp"
 #include "config/scalar.hpp"
 
 #include <qtk/options/option_set.hpp>
@@ -12,13 +13,6 @@
 
 namespace qtk::config {
 namespace {
-
-Node parsed(const std::string& text) {
-  Diagnostics diagnostics;
-  Document document = parse_document(text, "x.yaml", {}, diagnostics);
-  EXPECT_TRUE(diagnostics.ok()) << diagnostics.text() << "\n" << text;
-  return document.root;
-}
 
 TEST(ToYaml, WritesBlocksShortListsAndEmptyCollections) {
   const Node root = parsed(

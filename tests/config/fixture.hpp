@@ -51,6 +51,14 @@ export:
 report: { html: true }
 )";
 
+/// What a sound text holds.
+inline Node parsed(const std::string& text, const std::string& name = "x.yaml") {
+  Diagnostics diagnostics;
+  Document document = parse_document(text, name, {}, diagnostics);
+  EXPECT_TRUE(diagnostics.ok()) << diagnostics.text() << "\n" << text;
+  return document.root;
+}
+
 struct Read {
   Document document;
   RunConfig config;

@@ -7,11 +7,6 @@
 namespace qtk::config {
 namespace {
 
-Node parsed(const std::string& text, const std::string& name = "x.yaml") {
-  Diagnostics diagnostics;
-  return parse_document(text, name, {}, diagnostics).root;
-}
-
 TEST(Node, MergesMapsKeyByKeyAndReplacesTheRest) {
   Node base = parsed("a: {x: 1, y: [1, 2], z: {w: 3}}\nb: 1\n", "base.yaml");
 

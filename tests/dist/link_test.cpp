@@ -8,7 +8,7 @@ namespace qtk::dist {
 namespace {
 
 constexpr int64_t kMicroBatches = 3;
-const TensorSpec kSpec = {.shape = {2, 3, 5}, .dtype = at::kFloat};
+const TensorSpec kMessageSpec = {.shape = {2, 3, 5}, .dtype = at::kFloat};
 
 at::Tensor activation(int64_t step, int64_t micro_batch) {
   return at::arange(30, at::kFloat).view({2, 3, 5}).mul(0.07).add(10 * step + micro_batch);
@@ -22,7 +22,7 @@ struct Form {
 class LinkTest : public ::testing::TestWithParam<Form> {
  protected:
   static MessageInfo info(int64_t step, int64_t micro_batch, const std::vector<int64_t>& samples) {
-    return {.spec = kSpec,
+    return {.spec = kMessageSpec,
             .step = step,
             .micro_batch = micro_batch,
             .samples = samples,
@@ -33,7 +33,7 @@ class LinkTest : public ::testing::TestWithParam<Form> {
             .group = world.forward(),
             .peer = 1 - world.mesh().stage(),
             .compressor = compressor,
-            .spec = kSpec,
+            .spec = kMessageSpec,
             .has_hash = GetParam().has_hash,
             .timeline = timeline,
             .lane = lane};
@@ -100,13 +100,13 @@ TEST(LinkFaultTest, ADamagedMessageIsNamed) {
     if (world.mesh().is_first()) return group.send(message, 1, 0, "a message").wait();
     Timeline timeline(1, c10::kCPU, false);
     Eighths compressor;
-    ReceivingEnd receiving({"forward", group, 0, compressor, kSpec, /*has_hash=*/true, timeline,
-                            Lane::kForwardReceive},
+    ReceivingEnd receiving({"forward", group, 0, compressor, kMessageSpec, /*has_hash=*/true,
+                            timeline, Lane::kForwardReceive},
                            LinkShape{});
     receiving.post(1, /*is_warmup=*/false);
     const std::vector<int64_t> samples = {0, 1};
     const auto take = [&](int64_t micro_batch) {
-      receiving.take({.spec = kSpec, .micro_batch = micro_batch, .samples = samples}, true);
+      receiving.take({.spec = kMessageSpec, .micro_batch = micro_batch, .samples = samples}, true);
     };
     EXPECT_TRUE(contains(sentence_of([&] { take(0); }),
                          "the forward micro-batch 0 was damaged on the way"));

@@ -10,17 +10,17 @@ namespace {
 
 constexpr int64_t kWidth = 6;
 constexpr int64_t kLayers = 4;
-const TensorSpec kSpec = {.shape = {2, 3, kWidth}, .dtype = at::kFloat};
+const TensorSpec kPassedSpec = {.shape = {2, 3, kWidth}, .dtype = at::kFloat};
 
 at::Tensor pattern(at::IntArrayRef shape, double seed) {
   const int64_t size = c10::multiply_integers(shape);
   return at::sin(at::arange(size, at::kFloat) * 1.7 + seed).mul(0.5).view(shape);
 }
 at::Tensor data_of(int64_t micro_batch) {
-  return pattern(kSpec.shape, 100 + static_cast<double>(micro_batch));
+  return pattern(kPassedSpec.shape, 100 + static_cast<double>(micro_batch));
 }
 at::Tensor target_of(int64_t micro_batch) {
-  return pattern(kSpec.shape, 200 + static_cast<double>(micro_batch));
+  return pattern(kPassedSpec.shape, 200 + static_cast<double>(micro_batch));
 }
 
 /// Layers [begin, end) of tanh(x W_i + b_i), and the loss at the end.
@@ -81,7 +81,7 @@ struct StageAtWork {
                  links_of(world.mesh(), has_hash), timeline,
                  [this](const std::string& operation) { begun.push_back(operation); }) {}
   PipelineLinks links_of(const Mesh& mesh, bool has_hash) {
-    return {.spec = kSpec,
+    return {.spec = kPassedSpec,
             .forward_out = mesh.is_last() ? nullptr : &forward_out,
             .forward_in = mesh.is_first() ? nullptr : &forward_in,
             .backward_out = mesh.is_first() ? nullptr : &backward_out,
@@ -119,7 +119,7 @@ void expect_gradients_of_one_process(const Cut& cut) {
         work.pipeline.run(model, plan_of(sizes[i]));
         expect_gradients(model, wholes[i], cut.begin(stage));
       }
-      const int64_t bytes = 9 * Raw().wire_bytes(kSpec);
+      const int64_t bytes = 9 * Raw().wire_bytes(kPassedSpec);
       EXPECT_EQ(work.pipeline.forward_bytes(), world.mesh().is_last() ? 0 : bytes);
       EXPECT_EQ(work.pipeline.backward_bytes(), world.mesh().is_first() ? 0 : bytes);
     }

@@ -1,3 +1,4 @@
+#include "bad_file.hpp"
 #include "format/gguf.hpp"
 #include "gguf_bytes.hpp"
 
@@ -6,21 +7,8 @@
 namespace qtk::format {
 namespace {
 
-struct BadFile {
-  const char* name;
-  std::string bytes;
-  const char* message;
-};
-
-void expect_refused(const std::vector<BadFile>& cases) {
-  TemporaryFolder scratch;
-  for (const BadFile& bad : cases) {
-    SCOPED_TRACE(bad.name);
-    const auto path = write_bytes(scratch / "bad.gguf", bad.bytes);
-    const auto message = message_of([&] { GgufFile::open(path); });
-    expect_contains(message, bad.message);
-    expect_contains(message, "bad.gguf");
-  }
+void expect_gguf_refused(const std::vector<BadFile>& cases) {
+  expect_refused(cases, "bad.gguf", [](const auto& path) { GgufFile::open(path); });
 }
 
 /// One key with the given rest after its name.
@@ -37,7 +25,7 @@ std::string with_alignment(uint32_t alignment) {
 }
 
 TEST(GgufBadInput, FilesOfAnotherKindOrVersionAreNamed) {
-  expect_refused({
+  expect_gguf_refused({
       {"empty", "", "it is empty"},
       {"three bytes", "GGU", "the file ends within the magic number"},
       {"safetensors", std::string("\x40\0\0\0\0\0\0\0{", 9),
@@ -52,7 +40,7 @@ TEST(GgufBadInput, FilesOfAnotherKindOrVersionAreNamed) {
 
 TEST(GgufBadInput, CountsAndLengthsThatLieAreRefused) {
   constexpr uint64_t kHuge = ~uint64_t{0};
-  expect_refused({
+  expect_gguf_refused({
       {"tensors", gguf_preamble(1, 0), "claims 1 tensors, which it has no room for"},
       {"huge tensors", gguf_preamble(kHuge, 0), "claims 18446744073709551615 tensors"},
       {"keys", gguf_preamble(0, 1), "claims 1 keys, which it has no room for"},
@@ -86,7 +74,7 @@ TEST(GgufBadInput, CountsAndLengthsThatLieAreRefused) {
 
 TEST(GgufBadInput, KeysOfNoTypeOrGivenTwiceAreRefused) {
   const auto a = gguf_key("a", GgufType::kU32, raw(uint32_t{1}));
-  expect_refused({
+  expect_gguf_refused({
       {"type 13", with_key(raw(uint32_t{13}) + std::string(8, '\0')),
        "the key 'k' has the type 13, expected 0 to 12"},
       {"list of type 99", with_key(raw(GgufType::kList) + raw(uint32_t{99}) + raw(uint64_t{0})),
@@ -106,7 +94,7 @@ TEST(GgufBadInput, KeysOfNoTypeOrGivenTwiceAreRefused) {
 }
 
 TEST(GgufBadInput, AlignmentsThatAreNoneAreRefused) {
-  expect_refused({
+  expect_gguf_refused({
       {"zero", with_alignment(0),
        "general.alignment is 0, expected a power of two from 8 to 1048576"},
       {"four", with_alignment(4), "general.alignment is 4"},
@@ -121,7 +109,7 @@ TEST(GgufBadInput, AlignmentsThatAreNoneAreRefused) {
 
 TEST(GgufBadInput, TensorEntriesThatMakeNoSenseAreRefused) {
   constexpr uint64_t kHalf = uint64_t{1} << 32;
-  expect_refused({
+  expect_gguf_refused({
       {"no dimensions", with_tensor(gguf_tensor("t", {}, 0, 0)),
        "the tensor 't' has 0 dimensions, expected 1 to 4"},
       {"five dimensions", with_tensor(gguf_tensor("t", {1, 1, 1, 1, 1}, 0, 0)), "has 5 dimensions"},
@@ -147,7 +135,7 @@ TEST(GgufBadInput, TensorsWithoutBytesOfTheirOwnAreRefused) {
     return gguf_bytes({}, {gguf_tensor("a", {16}, 0, first), gguf_tensor("b", {16}, 0, second)},
                       data_bytes);
   };
-  expect_refused({
+  expect_gguf_refused({
       {"unaligned", with_tensor(gguf_tensor("t", {8}, 0, 16)),
        "the tensor 't' at offset 16 is not aligned to 32 bytes"},
       {"past the end", with_tensor(gguf_tensor("t", {17}, 0, 0)),

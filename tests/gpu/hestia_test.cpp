@@ -23,7 +23,7 @@ namespace {
 using testing::gaussian;
 using testing::PoisonedMemory;
 
-struct Case {
+struct HestiaCase {
   std::string codebook;
   int64_t group_size, out, in;
   double temperature, pressure;
@@ -34,7 +34,7 @@ struct Seen {
 };
 
 /// One forward and backward of x = 1 in `dtype`.
-Seen train_once(const Case& c, at::Device device, at::ScalarType dtype) {
+Seen train_once(const HestiaCase& c, at::Device device, at::ScalarType dtype) {
   const auto hestia = testing::make<Quantizer>(
       "hestia", "{codebook: " + c.codebook + ", group_size: " + std::to_string(c.group_size) + "}");
   const LinearSite site{.name = "layer", .out_features = c.out, .in_features = c.in};
@@ -55,8 +55,8 @@ Seen train_once(const Case& c, at::Device device, at::ScalarType dtype) {
   return {y.detach().t().to(at::kCPU, at::kFloat), form.trainable().front().leaf.grad().cpu()};
 }
 
-std::vector<Case> cases() {
-  std::vector<Case> result;
+std::vector<HestiaCase> cases() {
+  std::vector<HestiaCase> result;
   for (const char* codebook : {"ternary", "binary", "int2"})
     for (const double temperature : {0.0, 0.05, 0.3, 2.0})
       for (const double pressure : {0.4, 1.0}) {
@@ -88,7 +88,7 @@ double differing(const at::Tensor& found, const at::Tensor& expected, double tol
 void expect_kernels_agree(at::ScalarType dtype) {
   const auto device = open_device("cuda");
   const PoisonedMemory poisoned;
-  for (const Case& c : cases()) {
+  for (const HestiaCase& c : cases()) {
     SCOPED_TRACE(c.codebook + " group " + std::to_string(c.group_size) + " " +
                  std::to_string(c.out) + "x" + std::to_string(c.in) + " T " +
                  std::to_string(c.temperature) + " p " + std::to_string(c.pressure));

@@ -21,9 +21,9 @@ void attach_all(
                                            .bias = model.bias(site.index)}));
 }
 
-class AttachedModel : public testing::TestWithParam<std::string> {};
+class AttachedModel : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Families, AttachedModel,
-                         testing::Values("llama", "llama_llama3_rope", "qwen3", "phi3", "gpt2"),
+                         ::testing::Values("llama", "llama_llama3_rope", "qwen3", "phi3", "gpt2"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(AttachedModel, ComputesWithTheWeightsOfItsLayers) {

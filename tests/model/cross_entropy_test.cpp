@@ -3,6 +3,7 @@
 #include "fake_quantizer.hpp"
 #include "golden.hpp"
 #include "model/token_statistics.hpp"
+#include "random_tensor.hpp"
 
 #include <qtk/runtime/error.hpp>
 
@@ -13,11 +14,6 @@
 
 namespace qtk::model {
 namespace {
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed) {
-  const auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  return at::randn(shape, generator, at::TensorOptions(at::kFloat));
-}
 
 Head dense(const at::Tensor& weight) {
   return {.weight = weight, .project = {}, .vocab_size = weight.size(0)};

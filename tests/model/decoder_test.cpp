@@ -23,8 +23,8 @@ const std::vector<std::string> kModels = {"llama",
                                           "phi3",
                                           "gpt2"};
 
-class GoldenModel : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Families, GoldenModel, testing::ValuesIn(kModels),
+class GoldenModel : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Families, GoldenModel, ::testing::ValuesIn(kModels),
                          [](const auto& info) { return info.param; });
 
 TEST_P(GoldenModel, GivesTheLogitsOfTransformers) {

@@ -12,7 +12,7 @@
 namespace qtk::model {
 namespace {
 
-at::Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kDouble, uint64_t seed = 1) {
+at::Tensor random_in(at::IntArrayRef shape, at::ScalarType dtype = at::kDouble, uint64_t seed = 1) {
   const auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   return at::randn(shape, generator, at::TensorOptions(at::kDouble)).to(dtype);
 }
@@ -20,7 +20,7 @@ at::Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kDouble, uin
 /// The loss whose gradients are looked at: every logit counts, none like another.
 at::Tensor loss_of(Decoder& model, const at::Tensor& ids) {
   const auto logits = model.logits(ids);
-  return (at::log_softmax(logits, -1) * random(logits.sizes(), logits.scalar_type(), 7)).sum();
+  return (at::log_softmax(logits, -1) * random_in(logits.sizes(), logits.scalar_type(), 7)).sum();
 }
 
 std::vector<at::Tensor> require_gradients(Decoder& model) {
@@ -29,10 +29,10 @@ std::vector<at::Tensor> require_gradients(Decoder& model) {
   return leaves;
 }
 
-class GradientOf : public testing::TestWithParam<std::string> {};
+class GradientOf : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Families, GradientOf,
-                         testing::Values("llama", "llama_llama3_rope", "mistral", "qwen2", "qwen3",
-                                         "phi3", "gpt2"),
+                         ::testing::Values("llama", "llama_llama3_rope", "mistral", "qwen2",
+                                           "qwen3", "phi3", "gpt2"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(GradientOf, EveryParameterAgreesWithFiniteDifferences) {
@@ -45,7 +45,7 @@ TEST_P(GradientOf, EveryParameterAgreesWithFiniteDifferences) {
   constexpr double kStep = 1e-5;
   for (size_t i = 0; i < leaves.size(); ++i) {
     auto leaf = leaves[i].detach();  // shares memory
-    const auto direction = random(leaf.sizes(), at::kDouble, i);
+    const auto direction = random_in(leaf.sizes(), at::kDouble, i);
     leaf.add_(direction, kStep);
     const double above = loss_of(*model, ids).item<double>();
     leaf.sub_(direction, 2 * kStep);
@@ -78,7 +78,7 @@ TEST_P(GradientOf, ASecondDerivativeExistsAndAgreesWithFiniteDifferences) {
   const auto model = Decoder::load(golden(GetParam()), {.dtype = at::kDouble});
   model->set_attention(AttentionForm::kTwiceDifferentiable);
   const auto leaf = model->parameters()[2].tensor.requires_grad_();
-  const auto direction = random(leaf.sizes());
+  const auto direction = random_in(leaf.sizes());
   const auto gradient = [&](bool create_graph) {
     return torch::autograd::grad({loss_of(*model, ids)}, {leaf}, {}, true, create_graph).front();
   };
@@ -102,7 +102,8 @@ TEST(Gradient, SecondDerivativeInFp32AgreesWithFp64) {
     const auto leaf = model->parameters()[2].tensor.requires_grad_();
     const auto gradient =
         torch::autograd::grad({loss_of(*model, ids)}, {leaf}, {}, true, true).front();
-    return torch::autograd::grad({(gradient * random(leaf.sizes(), dtype)).sum()}, {leaf}).front();
+    return torch::autograd::grad({(gradient * random_in(leaf.sizes(), dtype)).sum()}, {leaf})
+        .front();
   };
 
   EXPECT_LT(relative_error(product_in(at::kFloat), product_in(at::kDouble)), 1e-4);
@@ -110,7 +111,7 @@ TEST(Gradient, SecondDerivativeInFp32AgreesWithFp64) {
 
 TEST(Gradient, FlowsThroughABlockToItsInput) {
   const auto model = Decoder::load(golden("llama"));
-  const auto x = random({1, 5, 32}, at::kFloat).requires_grad_();
+  const auto x = random_in({1, 5, 32}, at::kFloat).requires_grad_();
 
   const auto gradient =
       torch::autograd::grad({model->head(model->block(1, x)).square().sum()}, {x}).front();
@@ -155,11 +156,11 @@ TEST(Gradient, OfABfloat16WeightIsBfloat16) {
 TEST(LinearProduct, AgreesWithFp64InValueAndGradients) {
   for (const bool has_bias : {false, true})
     for (const bool is_transposed : {false, true}) {
-      const auto x = random({2, 3, 40}, at::kFloat, 2).requires_grad_();
-      const auto stored =
-          is_transposed ? random({40, 24}, at::kFloat, 3).t() : random({24, 40}, at::kFloat, 3);
+      const auto x = random_in({2, 3, 40}, at::kFloat, 2).requires_grad_();
+      const auto stored = is_transposed ? random_in({40, 24}, at::kFloat, 3).t()
+                                        : random_in({24, 40}, at::kFloat, 3);
       const auto weight = stored.detach().requires_grad_();
-      const auto bias = random({24}, at::kFloat, 4).requires_grad_();
+      const auto bias = random_in({24}, at::kFloat, 4).requires_grad_();
       const auto x64 = x.detach().to(at::kDouble).requires_grad_();
       const auto w64 = weight.detach().to(at::kDouble).requires_grad_();
 
@@ -182,8 +183,8 @@ TEST(LinearProduct, AgreesWithFp64InValueAndGradients) {
 }
 
 TEST(LinearProduct, WidensNarrowWeightsAndTakesEmptyInputs) {
-  const auto x = random({3, 16}, at::kFloat);
-  const auto weight = random({8, 16}, at::kBFloat16);
+  const auto x = random_in({3, 16}, at::kFloat);
+  const auto weight = random_in({8, 16}, at::kBFloat16);
 
   EXPECT_LT(relative_error(linear_product(x, weight), x.mm(weight.to(at::kFloat).t())), 1e-6);
   EXPECT_EQ(linear_product(at::empty({0, 16}), weight).sizes(), (at::IntArrayRef{0, 8}));

@@ -5,6 +5,7 @@
 #include "model/norm.hpp"
 #include "model/rms_norm_training.hpp"
 #include "model/vector_math.hpp"
+#include "random_tensor.hpp"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -15,11 +16,6 @@
 
 namespace qtk::model {
 namespace {
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed = 1) {
-  const auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  return at::randn(shape, generator, at::TensorOptions(at::kFloat));
-}
 
 QTK_CPU_CLONES
 void exponentials(const float* from, float* to, int64_t count) {

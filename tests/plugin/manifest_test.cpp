@@ -150,7 +150,7 @@ void mutate(std::string& bytes, RandomStream& random) {
       at = anywhere(0, bytes.size());
       break;
     default:
-      bytes.resize(sizeof header + random.below(bytes.size() - sizeof header));
+      bytes.resize(sizeof header + random.below(bytes.size() - sizeof header + 1));
       return;
   }
   constexpr uint64_t kValues[] = {

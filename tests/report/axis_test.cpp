@@ -1,5 +1,7 @@
 #include "report/axis.hpp"
 
+#include "report/not_finite.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,9 +10,6 @@
 
 namespace qtk::report {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::vector<std::string> labels(const Axis& axis) {
   std::vector<std::string> all;

@@ -1,6 +1,7 @@
 #include "report/curve_chart.hpp"
 
 #include "report/markup_checker.hpp"
+#include "report/page_parts.hpp"
 #include "report/run_report.hpp"
 #include "report/sample_report.hpp"
 #include "report/sections.hpp"
@@ -16,16 +17,6 @@
 
 namespace qtk::report {
 namespace {
-
-bool holds(const std::string& page, std::string_view part) {
-  return page.find(part) != std::string::npos;
-}
-
-size_t count(std::string_view page, std::string_view part) {
-  size_t found = 0;
-  for (size_t at = page.find(part); at != page.npos; at = page.find(part, at + 1)) ++found;
-  return found;
-}
 
 Curve curve(size_t length, double (*value)(double)) {
   Curve points;

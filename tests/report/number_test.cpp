@@ -1,5 +1,7 @@
 #include "report/number.hpp"
 
+#include "report/not_finite.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,9 +10,6 @@
 
 namespace qtk::report {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 TEST(Fixed, RoundsToTheDecimalsAndHasNoNegativeZero) {
   EXPECT_EQ(fixed(20.9051, 2), "20.91");

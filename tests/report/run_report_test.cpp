@@ -2,6 +2,7 @@
 
 #include "report/markup_checker.hpp"
 #include "report/number.hpp"
+#include "report/page_parts.hpp"
 #include "report/sample_report.hpp"
 #include "report/tradeoff.hpp"
 
@@ -13,16 +14,6 @@
 
 namespace qtk::report {
 namespace {
-
-bool holds(const std::string& page, std::string_view part) {
-  return page.find(part) != std::string::npos;
-}
-
-size_t count(const std::string& page, std::string_view part) {
-  size_t found = 0;
-  for (size_t at = page.find(part); at != std::string::npos; at = page.find(part, at + 1)) ++found;
-  return found;
-}
 
 /// The part of the page from one heading to the next.
 std::string section_of(const std::string& page, const std::string& id) {

@@ -1,6 +1,7 @@
 #include "report/svg.hpp"
 
 #include "report/markup_checker.hpp"
+#include "report/page_parts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +9,6 @@
 
 namespace qtk::report {
 namespace {
-
-bool holds(const std::string& page, std::string_view part) {
-  return page.find(part) != std::string::npos;
-}
 
 TEST(Coordinate, HasAtMostTwoDecimals) {
   EXPECT_EQ(coordinate(12.3456), "12.35");

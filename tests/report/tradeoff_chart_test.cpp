@@ -1,6 +1,7 @@
 #include "report/tradeoff_chart.hpp"
 
 #include "report/markup_checker.hpp"
+#include "report/page_parts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -23,18 +24,6 @@ std::vector<Mark> four_marks() {
           {1, "w4", 116.5, 20.9, 0.12},
           {2, "w3", 103.2, 24.3, 0.14},
           {3, "w2", 89.97, 310.2, 2.5}};
-}
-
-bool holds(const Markup& figure, std::string_view part) {
-  return figure.str().find(part) != std::string::npos;
-}
-
-size_t count(const Markup& figure, std::string_view part) {
-  size_t found = 0;
-  for (size_t at = figure.str().find(part); at != std::string::npos;
-       at = figure.str().find(part, at + 1))
-    ++found;
-  return found;
 }
 
 TEST(ParetoFront, KeepsWhatNoOtherBeatsInSizeAndValue) {

@@ -10,7 +10,7 @@
 
 namespace qtk::stage {
 
-class RunTest : public testing::Test {
+class RunTest : public ::testing::Test {
  protected:
   RunTest() {
     const fs::path source = tiny::write_model(scratch_ / "source");

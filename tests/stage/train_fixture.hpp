@@ -5,7 +5,7 @@
 
 namespace qtk::stage {
 
-class TrainTest : public testing::Test {
+class TrainTest : public ::testing::Test {
  protected:
   TrainTest() {
     tiny::write_model(scratch_ / "model");

@@ -18,6 +18,9 @@ LIMITS = {".hpp": 350, ".cuh": 350, ".cpp": 800, ".cu": 800}
 METHODS = r"\b(hestia|fairy2i|pv_tuning|aqlm|tah_quant|tah|bitnet|int8_mixed|hutchpp)\b"
 INCLUDE = re.compile(r'^\s*#include\s+[<"]([^>"]+)[>"]')
 WAIVER = "size waiver:"
+# What would leak into the rest of a batch of sources that are compiled together.
+LEAKS = re.compile(r"#pragma (GCC (optimize|diagnostic)|clang fp)|__attribute__\(\(target|_CLONES\b|"
+                   r"#define QTK_STATIC_PLUGIN")
 
 
 def sources(root):
@@ -89,6 +92,16 @@ def check_file(path, text):
                 yield number, "library code neither prints nor ends the process"
 
 
+def check_batches(root, paths):
+    alone = (pathlib.Path(root) / "cmake/QtkUnity.cmake").read_text(encoding="utf-8")
+    for path in paths:
+        if path.suffix == ".cpp" and str(path) not in alone:
+            text = (pathlib.Path(root) / path).read_text(encoding="utf-8")
+            if match := LEAKS.search(text):
+                yield path, text[:match.start()].count("\n") + 1, (
+                    f"`{match.group()}` holds for more than this file: list it in cmake/QtkUnity.cmake")
+
+
 def check_names(paths):
     for path in paths:
         for part in path.parts:
@@ -101,6 +114,7 @@ def main(root):
     violations = [(path, number, what) for path in paths
                   for number, what in check_file(path, (pathlib.Path(root) / path).read_text(encoding="utf-8"))]
     violations += check_names(paths)
+    violations += check_batches(root, paths)
     for path, number, what in violations:
         print(f"{path}:{number}: {what}")
     print(f"check_tree: {len(paths)} files, {len(violations)} violations")

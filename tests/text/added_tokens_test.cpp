@@ -9,8 +9,8 @@ using testing::Field;
 using testing::message_of;
 
 /// "a|<3>|b": parts of the text, tokens as their ids.
-std::string split(const std::vector<AddedToken>& tokens, const std::string& text,
-                  const Normalizer* normalizer = nullptr) {
+std::string split_at(const std::vector<AddedToken>& tokens, const std::string& text,
+                     const Normalizer* normalizer = nullptr) {
   std::string joined;
   for (const auto& [range, id] : AddedTokenMatcher(tokens, normalizer).split(text)) {
     if (!joined.empty()) joined += '|';
@@ -24,28 +24,28 @@ AddedToken token(int32_t id, const std::string& content) { return {.id = id, .co
 TEST(AddedTokenMatcher, TheLeftmostWinsAndOfThoseTheLongest) {
   const std::vector<AddedToken> tokens = {token(1, "ab"), token(2, "abcd"), token(3, "bc")};
 
-  EXPECT_EQ(split(tokens, "xabcde"), "x|<2>|e");
-  EXPECT_EQ(split(tokens, "abcx"), "<1>|cx");
-  EXPECT_EQ(split(tokens, "abab"), "<1>|<1>");
-  EXPECT_EQ(split(tokens, "bbc"), "b|<3>");
-  EXPECT_EQ(split(tokens, ""), "");
-  EXPECT_EQ(split({}, "abc"), "abc");
+  EXPECT_EQ(split_at(tokens, "xabcde"), "x|<2>|e");
+  EXPECT_EQ(split_at(tokens, "abcx"), "<1>|cx");
+  EXPECT_EQ(split_at(tokens, "abab"), "<1>|<1>");
+  EXPECT_EQ(split_at(tokens, "bbc"), "b|<3>");
+  EXPECT_EQ(split_at(tokens, ""), "");
+  EXPECT_EQ(split_at({}, "abc"), "abc");
 }
 
 TEST(AddedTokenMatcher, StrippingTakesWhiteSpaceAlong) {
   AddedToken left = token(1, "<l>"), both = token(2, "<b>");
   left.strips_left = both.strips_left = both.strips_right = true;
 
-  EXPECT_EQ(split({left, both}, "a \t<l> b"), "a|<1>| b");
-  EXPECT_EQ(split({left, both}, "a\xe2\x80\x83<b>\n c"), "a|<2>|c");
-  EXPECT_EQ(split({left, both}, "<b>  <l>"), "<2>|<1>");
+  EXPECT_EQ(split_at({left, both}, "a \t<l> b"), "a|<1>| b");
+  EXPECT_EQ(split_at({left, both}, "a\xe2\x80\x83<b>\n c"), "a|<2>|c");
+  EXPECT_EQ(split_at({left, both}, "<b>  <l>"), "<2>|<1>");
 }
 
 TEST(AddedTokenMatcher, ASingleWordMustNotTouchAWord) {
   AddedToken word = token(1, "cat");
   word.is_single_word = true;
 
-  EXPECT_EQ(split({word}, "cat, cats cat\xc3\xa9 _cat (cat)"),
+  EXPECT_EQ(split_at({word}, "cat, cats cat\xc3\xa9 _cat (cat)"),
             "<1>|, cats cat\xc3\xa9 _cat (|<1>|)");
 }
 
@@ -53,7 +53,7 @@ TEST(AddedTokenMatcher, NormalizedTokensAreLookedForInNormalizedForm) {
   const Field field(R"({"type": "NFC"})");
   const auto normalizer = read_normalizer(*field);
 
-  EXPECT_EQ(split({token(1, "e\xcc\x81")}, "x\xc3\xa9", normalizer.get()), "x|<1>");
+  EXPECT_EQ(split_at({token(1, "e\xcc\x81")}, "x\xc3\xa9", normalizer.get()), "x|<1>");
 }
 
 TEST(AddedTokens, FlagsAreReadAndChecked) {

@@ -21,37 +21,37 @@ std::vector<std::string> words(const std::string& json, const std::string& text,
 
 using Words = std::vector<std::string>;
 
-std::string metaspace(const std::string& rest) {
+std::string metaspace_with(const std::string& rest) {
   return R"({"type": "Metaspace", "replacement": "_", )" + rest + "}";
 }
 
 TEST(Metaspace, PrependsAsTheSchemeSays) {
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "always", "split": false)"), "a b", false),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "always", "split": false)"), "a b", false),
             (Words{"_a_b"}));
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "first", "split": false)"), "a b", false),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "first", "split": false)"), "a b", false),
             (Words{"a_b"}));
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "first", "split": false)"), "a b", true),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "first", "split": false)"), "a b", true),
             (Words{"_a_b"}));
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "never", "split": false)"), "a b", true),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "never", "split": false)"), "a b", true),
             (Words{"a_b"}));
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "always", "split": false)"), " a", true),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "always", "split": false)"), " a", true),
             (Words{"_a"}));
 }
 
 TEST(Metaspace, SplitsBeforeEverySpace) {
-  EXPECT_EQ(words(metaspace(R"("prepend_scheme": "always", "split": true)"), "a  b"),
+  EXPECT_EQ(words(metaspace_with(R"("prepend_scheme": "always", "split": true)"), "a  b"),
             (Words{"_a", "_", "_b"}));
 }
 
 TEST(Metaspace, OldFilesSayItWithAFlag) {
-  EXPECT_EQ(words(metaspace(R"("add_prefix_space": false)"), "a"), (Words{"a"}));
-  EXPECT_EQ(words(metaspace(R"("add_prefix_space": true)"), "a"), (Words{"_a"}));
+  EXPECT_EQ(words(metaspace_with(R"("add_prefix_space": false)"), "a"), (Words{"a"}));
+  EXPECT_EQ(words(metaspace_with(R"("add_prefix_space": true)"), "a"), (Words{"_a"}));
 }
 
 TEST(Metaspace, OnlyTheBeginningOfTheDocumentIsFirst) {
   const std::string lines = R"({"type": "Sequence", "pretokenizers": [
       {"type": "Split", "pattern": {"String": "/"}, "behavior": "Removed"},)" +
-                            metaspace(R"("prepend_scheme": "first", "split": false)") + "]}";
+                            metaspace_with(R"("prepend_scheme": "first", "split": false)") + "]}";
 
   EXPECT_EQ(words(lines, "a/b"), (Words{"_a", "b"}));
   EXPECT_EQ(words(lines, "/b"), (Words{"b"}));
@@ -102,7 +102,7 @@ TEST(PreTokenizer, RefusesWhatItDoesNotImplement) {
       {R"({"type": "ByteLevel", "add_prefix_space": 1})",
        "`field.add_prefix_space` is not true or false"},
       {R"({"type": "ByteLevel", "new_option": 1})", "has an unknown member `new_option`"},
-      {metaspace(R"("prepend_scheme": "last")"),
+      {metaspace_with(R"("prepend_scheme": "last")"),
        "`field.prepend_scheme` is `last`, expected always, first or never"},
       {R"({"type": "Metaspace", "replacement": "ab"})",
        "`field.replacement` is `ab`, expected one character"},

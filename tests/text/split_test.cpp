@@ -8,7 +8,8 @@ namespace {
 using testing::Field;
 using testing::message_of;
 
-std::string split(const std::string& behavior, const std::string& text, bool is_inverted = false) {
+std::string split_as(const std::string& behavior, const std::string& text,
+                     bool is_inverted = false) {
   const Field field("\"" + behavior + "\"");
   const Splitter splitter(Pattern::regex("-", *field), read_split_behavior(*field), is_inverted);
   Pieces pieces{text, {{0, text.size()}}, true};
@@ -23,23 +24,23 @@ std::string split(const std::string& behavior, const std::string& text, bool is_
 TEST(Splitter, TreatsMatchesAsTheBehaviorSays) {
   const std::string text = "the-final--countdown";
 
-  EXPECT_EQ(split("Removed", text), "the|final|countdown");
-  EXPECT_EQ(split("Isolated", text), "the|-|final|-|-|countdown");
-  EXPECT_EQ(split("MergedWithPrevious", text), "the-|final-|-|countdown");
-  EXPECT_EQ(split("MergedWithNext", text), "the|-final|-|-countdown");
-  EXPECT_EQ(split("Contiguous", text), "the|-|final|--|countdown");
+  EXPECT_EQ(split_as("Removed", text), "the|final|countdown");
+  EXPECT_EQ(split_as("Isolated", text), "the|-|final|-|-|countdown");
+  EXPECT_EQ(split_as("MergedWithPrevious", text), "the-|final-|-|countdown");
+  EXPECT_EQ(split_as("MergedWithNext", text), "the|-final|-|-countdown");
+  EXPECT_EQ(split_as("Contiguous", text), "the|-|final|--|countdown");
 }
 
 TEST(Splitter, KeepsMatchesAtTheEnds) {
-  EXPECT_EQ(split("MergedWithPrevious", "-a-"), "-|a-");
-  EXPECT_EQ(split("MergedWithNext", "-a-"), "-a|-");
-  EXPECT_EQ(split("Contiguous", "--"), "--");
-  EXPECT_EQ(split("Removed", "--"), "");
+  EXPECT_EQ(split_as("MergedWithPrevious", "-a-"), "-|a-");
+  EXPECT_EQ(split_as("MergedWithNext", "-a-"), "-a|-");
+  EXPECT_EQ(split_as("Contiguous", "--"), "--");
+  EXPECT_EQ(split_as("Removed", "--"), "");
 }
 
 TEST(Splitter, InvertedTakesTheTextBetweenForTheMatches) {
-  EXPECT_EQ(split("Removed", "a-b--c", true), "-|-|-");
-  EXPECT_EQ(split("MergedWithPrevious", "a-b", true), "a|-b");
+  EXPECT_EQ(split_as("Removed", "a-b--c", true), "-|-|-");
+  EXPECT_EQ(split_as("MergedWithPrevious", "a-b", true), "a|-b");
 }
 
 TEST(Splitter, SplitsEveryPieceOnItsOwn) {

@@ -1,6 +1,6 @@
 #include "train/adamw.hpp"
 
-#include "plugin/run_context.hpp"
+#include "default_context.hpp"
 #include "train/checkpoint.hpp"
 #include "train/gradient_norm.hpp"
 
@@ -11,11 +11,6 @@
 
 namespace qtk::train {
 namespace {
-
-const plugin::CoreRunContext& context() {
-  static const plugin::CoreRunContext context{plugin::RunContextInit{}};
-  return context;
-}
 
 at::Tensor leaf(at::IntArrayRef shape) { return at::randn(shape).requires_grad_(); }
 const at::Tensor kTake = at::zeros({}), kSkip = at::ones({});
@@ -45,7 +40,7 @@ TEST(AdamW, FusedAndStoredFormsFollowTheReference) {
   auto value = fused.detach().clone(), first = at::zeros_like(value),
        second = at::zeros_like(value);
   AdamW optimizer({{"fused", fused, nullptr, settings}, {"stored", stored, storage, settings}},
-                  context());
+                  default_context());
   for (int step = 0; step < 3; ++step) {
     const auto gradient = at::randn({3, 40});
     fused.mutable_grad() = gradient.clone();
@@ -78,7 +73,7 @@ TEST(AdamW, ASkippedStepChangesNothing) {
   at::manual_seed(2);
   auto a = leaf({8}), b = leaf({8});
   const auto storage = std::make_shared<PlainStorage>(b.detach().clone());
-  AdamW optimizer({{"a", a, nullptr, {.lr = 1}}, {"b", b, storage, {.lr = 1}}}, context());
+  AdamW optimizer({{"a", a, nullptr, {.lr = 1}}, {"b", b, storage, {.lr = 1}}}, default_context());
   const auto step = [&](const at::Tensor& gradient, const at::Tensor& skip) {
     for (auto* tensor : {&a, &b}) tensor->mutable_grad() = gradient.clone();
     optimizer.step(1, skip, 0);

@@ -1,7 +1,7 @@
 #include "train/optimizer_shards.hpp"
 
+#include "default_context.hpp"
 #include "dist/ranks.hpp"
-#include "plugin/run_context.hpp"
 #include "train/checkpoint.hpp"
 #include "train/sliced_reader.hpp"
 
@@ -13,11 +13,6 @@ namespace {
 
 using dist::Ranks;
 using dist::World;
-
-const plugin::CoreRunContext& context() {
-  static const plugin::CoreRunContext context{plugin::RunContextInit{}};
-  return context;
-}
 
 at::Tensor pattern(at::IntArrayRef shape, double seed) {
   return at::sin(at::arange(c10::multiply_integers(shape), at::kFloat) * 0.7 + seed).view(shape);
@@ -48,7 +43,7 @@ void do_step(AdamW& optimizer, int step) { optimizer.step(1.0, at::zeros({}), st
 
 std::vector<at::Tensor> values_after(int steps) {
   const auto tensors = some_tensors();
-  AdamW optimizer(tensors, context());
+  AdamW optimizer(tensors, default_context());
   for (int step = 0; step < steps; ++step) {
     set_gradients(tensors, step);
     do_step(optimizer, step);
@@ -92,7 +87,7 @@ TEST(OptimizerShardsTest, SeveralReplicasUpdateAsOneOptimizerDoes) {
     ranks.run([&](World& world) {
       const auto tensors = some_tensors();
       OptimizerShards shards(tensors, world.replicas());
-      AdamW optimizer(shards.own(), context());
+      AdamW optimizer(shards.own(), default_context());
       train(tensors, shards, optimizer, 0, 4);
       expect_values(tensors, expected);
       expect_equal_on_all(tensors, world.replicas());
@@ -120,7 +115,7 @@ TEST(OptimizerShardsTest, AReplicaMayHaveNothingToUpdate) {
     const std::vector<OptimizedTensor> tensors = {
         {"a", at::ones({2}).requires_grad_(), nullptr, {.lr = 0.5}}};
     OptimizerShards shards(tensors, world.replicas());
-    AdamW optimizer(shards.own(), context());
+    AdamW optimizer(shards.own(), default_context());
     at::Tensor(tensors[0].leaf).mutable_grad() = at::ones({2});
     shards.bind_gradients();
     do_step(optimizer, 0);
@@ -149,7 +144,7 @@ TEST(OptimizerShardsTest, AnotherNumberOfReplicasContinuesFromTheMoments) {
   three.run([&](World& world) {
     const auto tensors = some_tensors();
     OptimizerShards shards(tensors, world.replicas());
-    AdamW optimizer(shards.own(), context());
+    AdamW optimizer(shards.own(), default_context());
     train(tensors, shards, optimizer, 0, 2);
     const std::lock_guard lock(mutex);
     TrainState own;
@@ -169,7 +164,7 @@ TEST(OptimizerShardsTest, AnotherNumberOfReplicasContinuesFromTheMoments) {
         for (size_t i = 0; i < tensors.size(); ++i) tensors[i].leaf.copy_(values[i]);
       }
       OptimizerShards shards(tensors, world.replicas());
-      AdamW optimizer(shards.own(), context());
+      AdamW optimizer(shards.own(), default_context());
       SlicedReader in(state, "optimizer");
       optimizer.load(in);
       train(tensors, shards, optimizer, 2, 4);
@@ -179,7 +174,7 @@ TEST(OptimizerShardsTest, AnotherNumberOfReplicasContinuesFromTheMoments) {
   }
 
   const auto tensors = some_tensors();  // one optimizer over whole tensors
-  AdamW optimizer(tensors, context());
+  AdamW optimizer(tensors, default_context());
   SlicedReader in(state, "optimizer");
   optimizer.load(in);
   {

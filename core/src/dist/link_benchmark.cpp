@@ -3,6 +3,7 @@
 #include "base/interrupt.hpp"
 #include "base/median.hpp"
 #include "base/processor_time.hpp"
+#include "dist/elapsed.hpp"
 #include "dist/simulation/link_fit.hpp"
 
 #include <ATen/ATen.h>
@@ -23,10 +24,6 @@ constexpr double kLongest_s = 1;  // most seconds of a measurement, unless one m
 constexpr int64_t kRoundTrips = 100, kWarmUp = 10, kSmallMessages = 64;
 constexpr int kSignal = 1 << 20;  // tag of the messages around a measurement; others count from 0
 constexpr Seconds kWait{3600};    // for the figures of another pair
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// One end of one link: it sends by one group and receives by the other, as a stage does.
 class LinkEnd {

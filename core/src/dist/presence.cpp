@@ -3,6 +3,7 @@
 #include "base/logging.hpp"
 #include "base/median.hpp"
 #include "dist/c10d_message.hpp"
+#include "dist/elapsed.hpp"
 #include "dist/launch/worker_board.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -10,7 +11,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdio>
 
 namespace qtk::dist {
 namespace {
@@ -21,16 +21,6 @@ constexpr const char* kLostKey = "lost";
 constexpr size_t kRemembered = 64;  // step durations behind the median
 
 std::string key_of(int rank) { return "presence/" + std::to_string(rank); }
-
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f s", seconds);
-  return text;
-}
-
-double seconds_since(std::chrono::steady_clock::time_point since) {
-  return Seconds(std::chrono::steady_clock::now() - since).count();
-}
 
 SignOfLife parse(const std::string& text) {
   const json content = json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -14,8 +14,8 @@ namespace qtk::format {
 namespace {
 
 constexpr int64_t kAlignment = 32;
-constexpr size_t kMaxNameBytes = 63;  // ggml keeps names in 64 bytes
-constexpr size_t kMaxKeyBytes = 65'535;
+constexpr size_t kMaxGgmlNameBytes = 63;  // ggml keeps names in 64 bytes
+constexpr size_t kMaxWrittenKeyBytes = 65'535;
 
 int64_t padded(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -44,8 +44,8 @@ float narrow_real(std::string_view key, double value) {
 }
 
 void check_tensor(const GgufTensor& tensor) {
-  QTK_CHECK(!tensor.name.empty() && tensor.name.size() <= kMaxNameBytes, "the GGUF tensor name '",
-            tensor.name, "' should have 1 to 63 bytes");
+  QTK_CHECK(!tensor.name.empty() && tensor.name.size() <= kMaxGgmlNameBytes,
+            "the GGUF tensor name '", tensor.name, "' should have 1 to 63 bytes");
   QTK_CHECK(!tensor.shape.empty() && tensor.shape.size() <= 4, "'", tensor.name, "' has ",
             tensor.shape.size(), " dimensions, GGUF holds 1 to 4");
   QTK_CHECK(tensor.shape.back() % tensor.type->block_size == 0, "'", tensor.name, "' has rows of ",
@@ -80,7 +80,7 @@ std::string encode_header(const GgufFields& fields, const std::vector<GgufTensor
 
 void GgufFields::begin(std::string_view key, GgufType type) {
   QTK_CHECK(key != "general.alignment", "the writer sets the alignment itself");
-  QTK_CHECK(!key.empty() && key.size() <= kMaxKeyBytes, "a GGUF key has 1 to 65535 bytes");
+  QTK_CHECK(!key.empty() && key.size() <= kMaxWrittenKeyBytes, "a GGUF key has 1 to 65535 bytes");
   QTK_CHECK(keys_.emplace(key).second, "the GGUF key '", key, "' is given twice");
   put_text(bytes_, key);
   put(bytes_, type);

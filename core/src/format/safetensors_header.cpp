@@ -1,6 +1,7 @@
 #include "format/safetensors_header.hpp"
 
 #include "base/nearest_name.hpp"
+#include "format/file_refusal.hpp"
 #include "format/foreign_file.hpp"
 #include "format/safetensors_header_reader.hpp"
 #include "format/strict_json.hpp"
@@ -47,11 +48,6 @@ constexpr std::array kDtypes = {
     Dtype{"F64", at::kDouble},
 };
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what,
-                         std::string remedy = "fetch the file again") {
-  throw DataError(path.string() + ": " + what, std::move(remedy));
-}
-
 std::string shape_json(const std::vector<int64_t>& shape) { return json(shape).dump(); }
 
 void sort_by_name(SafetensorsHeader& header, const std::filesystem::path& path) {
@@ -63,7 +59,7 @@ void sort_by_name(SafetensorsHeader& header, const std::filesystem::path& path) 
   const auto twice = std::ranges::adjacent_find(
       order, {}, [&](uint32_t i) -> std::string_view { return header.tensors[i].name; });
   if (twice != order.end())
-    refuse(path, "tensor '" + header.tensors[*twice].name + "' appears twice in the header");
+    refuse_file(path, "tensor '" + header.tensors[*twice].name + "' appears twice in the header");
 }
 
 /// The ranges must tile the data: no overlap, no hole, nothing left over.
@@ -77,40 +73,41 @@ void check_layout(const SafetensorsHeader& header, const std::vector<int64_t>& e
     const auto where = "tensor '" + header.tensors[i].name + "': data_offsets [" +
                        std::to_string(header.offsets[i]) + ", " + std::to_string(ends[i]) + "] ";
     if (header.offsets[i] < reached)
-      refuse(path, where + "overlap another tensor, which ends at " + std::to_string(reached));
+      refuse_file(path, where + "overlap another tensor, which ends at " + std::to_string(reached));
     if (header.offsets[i] > reached)
-      refuse(path, where + "leave a hole after " + std::to_string(reached));
+      refuse_file(path, where + "leave a hole after " + std::to_string(reached));
     if (ends[i] > data_bytes)
-      refuse(path,
-             where + "reach past the end of the data, which has " + std::to_string(data_bytes) +
-                 " bytes",
-             "the file is incomplete: fetch it again");
+      refuse_file(path,
+                  where + "reach past the end of the data, which has " +
+                      std::to_string(data_bytes) + " bytes",
+                  "the file is incomplete: fetch it again");
     reached = ends[i];
   }
   if (reached != data_bytes)
-    refuse(path, "the tensors use " + std::to_string(reached) + " bytes of data but the file has " +
-                     std::to_string(data_bytes));
+    refuse_file(path, "the tensors use " + std::to_string(reached) +
+                          " bytes of data but the file has " + std::to_string(data_bytes));
 }
 
 std::string_view header_text(std::span<const std::byte> file, const std::filesystem::path& path) {
   const auto foreign = recognise_foreign_file(file);
   if (!foreign.kind.empty())
-    refuse(path, "expected a safetensors file, found " + foreign.kind, foreign.remedy);
+    refuse_file(path, "expected a safetensors file, found " + foreign.kind, foreign.remedy);
   uint64_t length = 0;
   if (file.size() < sizeof(length))
-    refuse(path,
-           "a safetensors file has at least 8 bytes, this one has " + std::to_string(file.size()));
+    refuse_file(path, "a safetensors file has at least 8 bytes, this one has " +
+                          std::to_string(file.size()));
   std::memcpy(&length, file.data(), sizeof(length));
   if (length > kMaxHeaderBytes)
-    refuse(path,
-           "the header length is " + std::to_string(length) + ", expected at most " +
-               std::to_string(kMaxHeaderBytes),
-           "check that this is a safetensors file");
+    refuse_file(path,
+                "the header length is " + std::to_string(length) + ", expected at most " +
+                    std::to_string(kMaxHeaderBytes),
+                "check that this is a safetensors file");
   if (length > file.size() - sizeof(length))
-    refuse(path,
-           "the header of " + std::to_string(length) + " bytes reaches past the end of the file (" +
-               std::to_string(file.size()) + " bytes)",
-           "the file is incomplete: fetch it again");
+    refuse_file(path,
+                "the header of " + std::to_string(length) +
+                    " bytes reaches past the end of the file (" + std::to_string(file.size()) +
+                    " bytes)",
+                "the file is incomplete: fetch it again");
   return {reinterpret_cast<const char*>(file.data()) + sizeof(length), length};
 }
 

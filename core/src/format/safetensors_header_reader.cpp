@@ -1,5 +1,6 @@
 #include "format/safetensors_header_reader.hpp"
 
+#include "format/file_refusal.hpp"
 #include "format/strict_json.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -15,14 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxTensors = 1'000'000;
-constexpr size_t kMaxDims = 8;
+constexpr size_t kMaxHeaderTensors = 1'000'000;
+constexpr size_t kMaxHeaderDims = 8;
 constexpr size_t kMaxMetadata = 100'000;
-
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what,
-                         std::string remedy = "fetch the file again") {
-  throw DataError(path.string() + ": " + what, std::move(remedy));
-}
 
 /// Takes the parser's events and keeps only what the format allows. One entry is built at a time; a
 /// document tree would cost ten times the memory.
@@ -86,20 +82,20 @@ class HeaderReader : public nlohmann::json_sax<json> {
   bool number_unsigned(uint64_t value) override {
     if (!in_array_) unexpected("a number");
     if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-      refuse(path_, in_entry() + " " + field_name() + " holds " + std::to_string(value) +
-                        ", which is beyond 2^63");
+      refuse_file(path_, in_entry() + " " + field_name() + " holds " + std::to_string(value) +
+                             ", which is beyond 2^63");
     auto& list = field_ == Field::kShape ? shape_ : range_;
-    if (list.size() == (field_ == Field::kShape ? kMaxDims : 2))
-      refuse(path_, in_entry() + " " + field_name() + " has more than " +
-                        std::to_string(list.size()) + " numbers");
+    if (list.size() == (field_ == Field::kShape ? kMaxHeaderDims : 2))
+      refuse_file(path_, in_entry() + " " + field_name() + " has more than " +
+                             std::to_string(list.size()) + " numbers");
     list.push_back(static_cast<int64_t>(value));
     return true;
   }
 
   bool number_integer(int64_t value) override {
     if (in_array_)
-      refuse(path_, in_entry() + " " + field_name() + " holds the negative number " +
-                        std::to_string(value));
+      refuse_file(path_, in_entry() + " " + field_name() + " holds the negative number " +
+                             std::to_string(value));
     unexpected("a number");
   }
   bool number_float(double, const std::string&) override {
@@ -110,7 +106,7 @@ class HeaderReader : public nlohmann::json_sax<json> {
   bool binary(json::binary_t&) override { unexpected("binary data"); }
 
   bool parse_error(std::size_t, const std::string&, const json::exception& error) override {
-    refuse(path_, "the header is not valid JSON: " + json_fault(error.what()));
+    refuse_file(path_, "the header is not valid JSON: " + json_fault(error.what()));
   }
 
  private:
@@ -136,25 +132,26 @@ class HeaderReader : public nlohmann::json_sax<json> {
 
   [[noreturn]] void unexpected(const char* found) const {
     if (level_ == Level::kStart)
-      refuse(path_, std::string("the header is ") + found + ", expected an object");
+      refuse_file(path_, std::string("the header is ") + found + ", expected an object");
     if (level_ == Level::kMetadata)
-      refuse(path_, "__metadata__ '" + key_ + "' is " + found + ", expected text");
+      refuse_file(path_, "__metadata__ '" + key_ + "' is " + found + ", expected text");
     if (level_ == Level::kEntry)
-      refuse(path_, in_entry() + " is " + found + ", expected an object");
+      refuse_file(path_, in_entry() + " is " + found + ", expected an object");
     const char* expected = field_ == Field::kDtype ? "text" : "a list of whole numbers";
-    refuse(path_,
-           in_entry() + " " + field_name() + " is or holds " + found + ", expected " + expected);
+    refuse_file(path_, in_entry() + " " + field_name() + " is or holds " + found + ", expected " +
+                           expected);
   }
 
   void open_entry() {
     if (entry_ == "__metadata__") {
-      if (has_metadata_) refuse(path_, "__metadata__ appears twice in the header");
+      if (has_metadata_) refuse_file(path_, "__metadata__ appears twice in the header");
       has_metadata_ = true;
       level_ = Level::kMetadata;
       return;
     }
-    if (header_.tensors.size() == kMaxTensors)
-      refuse(path_, "the header names more than " + std::to_string(kMaxTensors) + " tensors");
+    if (header_.tensors.size() == kMaxHeaderTensors)
+      refuse_file(path_,
+                  "the header names more than " + std::to_string(kMaxHeaderTensors) + " tensors");
     has_dtype_ = has_shape_ = has_range_ = false;
     shape_.clear();
     range_.clear();
@@ -171,32 +168,32 @@ class HeaderReader : public nlohmann::json_sax<json> {
     else if (name == "data_offsets")
       field_ = Field::kOffsets, seen = &has_range_;
     else
-      refuse(path_, in_entry() + " unknown field '" + name + "'");
-    if (std::exchange(*seen, true)) refuse(path_, in_entry() + " " + name + " appears twice");
+      refuse_file(path_, in_entry() + " unknown field '" + name + "'");
+    if (std::exchange(*seen, true)) refuse_file(path_, in_entry() + " " + name + " appears twice");
   }
 
   void add_metadata(std::string& text) {
     if (header_.metadata.size() == kMaxMetadata)
-      refuse(path_, "__metadata__ has more than " + std::to_string(kMaxMetadata) + " keys");
+      refuse_file(path_, "__metadata__ has more than " + std::to_string(kMaxMetadata) + " keys");
     if (!header_.metadata.emplace(key_, std::move(text)).second)
-      refuse(path_, "__metadata__ '" + key_ + "' appears twice");
+      refuse_file(path_, "__metadata__ '" + key_ + "' appears twice");
   }
 
   void set_dtype(const std::string& name) {
     const auto dtype = find_safetensors_dtype(name);
     if (!dtype)
-      refuse(path_,
-             in_entry() + " dtype '" + name + "' is not supported, expected one of " +
-                 safetensors_dtype_names(),
-             "convert the tensor to one of these");
+      refuse_file(path_,
+                  in_entry() + " dtype '" + name + "' is not supported, expected one of " +
+                      safetensors_dtype_names(),
+                  "convert the tensor to one of these");
     dtype_ = *dtype;
   }
 
   void close_tensor() {
-    if (!has_dtype_) refuse(path_, in_entry() + " dtype is missing");
-    if (!has_shape_) refuse(path_, in_entry() + " shape is missing");
+    if (!has_dtype_) refuse_file(path_, in_entry() + " dtype is missing");
+    if (!has_shape_) refuse_file(path_, in_entry() + " shape is missing");
     if (!has_range_ || range_.size() != 2)
-      refuse(path_, in_entry() + " data_offsets is missing or does not hold two numbers");
+      refuse_file(path_, in_entry() + " data_offsets is missing or does not hold two numbers");
     check_size();
     header_.tensors.push_back({std::move(entry_), dtype_, {shape_.begin(), shape_.end()}});
     header_.offsets.push_back(range_[0]);
@@ -210,14 +207,15 @@ class HeaderReader : public nlohmann::json_sax<json> {
       is_empty |= size == 0;
       // Zero sizes do not excuse the others: strides are computed from all of them.
       if (__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes))
-        refuse(path_, in_entry() + " shape " + json(shape_).dump() + " has more bytes than 2^63");
+        refuse_file(path_,
+                    in_entry() + " shape " + json(shape_).dump() + " has more bytes than 2^63");
     }
     if (is_empty) bytes = 0;
     if (range_[0] > range_[1] || range_[1] - range_[0] != bytes)
-      refuse(path_, in_entry() + " data_offsets [" + std::to_string(range_[0]) + ", " +
-                        std::to_string(range_[1]) + "] should span " + std::to_string(bytes) +
-                        " bytes for shape " + json(shape_).dump() + " of " +
-                        std::string(safetensors_dtype_name(dtype_)));
+      refuse_file(path_, in_entry() + " data_offsets [" + std::to_string(range_[0]) + ", " +
+                             std::to_string(range_[1]) + "] should span " + std::to_string(bytes) +
+                             " bytes for shape " + json(shape_).dump() + " of " +
+                             std::string(safetensors_dtype_name(dtype_)));
   }
 
   const std::filesystem::path& path_;

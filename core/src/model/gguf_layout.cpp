@@ -15,7 +15,7 @@ using format::GgufMetadata;
 using nlohmann::json;
 
 /// Adds "<name>.weight" and, where biases may exist, "<name>.bias".
-class LayoutBuilder {
+class GgufLayoutBuilder {
  public:
   void linear(std::string gguf, std::string hugging_face, int64_t permuted_heads = 0,
               bool is_transposed = false) {
@@ -39,7 +39,7 @@ int64_t permuted_heads_of(const Family& family, const DecoderConfig& config, Rol
   return 0;
 }
 
-void add_block(LayoutBuilder& out, const Family& family, const DecoderConfig& config,
+void add_block(GgufLayoutBuilder& out, const Family& family, const DecoderConfig& config,
                int64_t layer) {
   const auto norm = [&](const PartName& part) {
     const auto gguf = gguf_block_part_name(layer, part);
@@ -155,7 +155,7 @@ void add_rotary_fields(json& config, const ArchitectureKeys& keys,
 }  // namespace
 
 std::vector<GgufTensorRule> gguf_layout(const Family& family, const DecoderConfig& config) {
-  LayoutBuilder out;
+  GgufLayoutBuilder out;
   out.weight(std::string(family.embedding.gguf), base_part_name(family, family.embedding));
   if (family.position == PositionKind::kLearned)
     out.weight(std::string(family.position_table.gguf),

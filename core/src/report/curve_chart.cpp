@@ -11,7 +11,7 @@
 namespace qtk::report {
 namespace {
 
-constexpr double kWidth = 440, kHeight = 290;
+constexpr double kChartWidth = 440, kChartHeight = 290;
 constexpr double kLeft = 52, kRight = 428, kBottom = 246, kLegendTop = 36, kLegendLine = 17;
 constexpr double kLegendSize = 12, kSample = 22, kLegendGap = 16;
 constexpr size_t kMostPoints = 700;
@@ -160,14 +160,14 @@ Curve thinned(const Curve& points, size_t most) {
 Markup curve_figure(const CurveChart& chart) {
   const auto legend = legend_of(chart);
   const auto frame = frame_of(chart, legend.empty() ? 30 : legend.back().at.y + 12);
-  Drawing drawing(kWidth, kHeight);
+  Drawing drawing(kChartWidth, kChartHeight);
   draw_y_axis(drawing, frame);
   draw_x_axis(drawing, frame);
   const std::string remark = frame.y.is_log()    ? " (log scale)"
                              : frame.y.low() > 0 ? " (axis does not start at 0)"
                                                  : "";
   drawing.label({4, 16}, Anchor::kStart, chart.quantity + remark, "title");
-  drawing.label({kRight, kHeight - 8}, Anchor::kEnd, "optimizer step", "title");
+  drawing.label({kRight, kChartHeight - 8}, Anchor::kEnd, "optimizer step", "title");
   draw_legend(drawing, legend);
   for (const auto& line : chart.lines) draw_line(drawing, frame, line);
   const Caption caption{chart.id, chart.title + " over training", description(chart)};

@@ -1,3 +1,4 @@
+#include "report/bar_panel.hpp"
 #include "report/number.hpp"
 #include "report/sections.hpp"
 #include "report/site_errors.hpp"
@@ -10,11 +11,8 @@
 namespace qtk::report {
 namespace {
 
-constexpr double kWidth = 232, kHeight = 122;
-constexpr Box kPlot = {36, 26, 228, 99};
-constexpr double kWidestSlot = 30, kWidestBar = 22;
+constexpr Box kErrorPlot = {36, 26, 228, 99};
 constexpr size_t kNumWorst = 10;
-constexpr double kRoleSize = 13.5, kTickSize = 12;  // of text, as in the style sheet
 
 /// What the panels of one variant share.
 struct Panels {
@@ -26,10 +24,11 @@ struct Panels {
   std::set<const SiteError*> worst;
 
   double slot() const {
-    return std::min((kPlot.right - kPlot.left) / (1.0 + last_block - first_block), kWidestSlot);
+    return std::min((kErrorPlot.right - kErrorPlot.left) / (1.0 + last_block - first_block),
+                    kWidestSlot);
   }
   double at_block(int block) const {
-    return kPlot.left + (static_cast<double>(block) - first_block + 0.5) * slot();
+    return kErrorPlot.left + (static_cast<double>(block) - first_block + 0.5) * slot();
   }
 };
 
@@ -64,12 +63,14 @@ void draw_block(Drawing& drawing, const Panels& panels, const BlockErrors& block
   const double half = std::max(std::min(panels.slot() * 0.8, kWidestBar), 0.8) / 2;
   const double mean = block.mean();
   const auto height = [&](double error) {
-    return kPlot.bottom - panels.errors.fraction(std::max(error, 0.0)) * (kPlot.bottom - kPlot.top);
+    return kErrorPlot.bottom -
+           panels.errors.fraction(std::max(error, 0.0)) * (kErrorPlot.bottom - kErrorPlot.top);
   };
-  const double top = std::isfinite(mean) ? height(mean) : kPlot.bottom;
-  drawing.bar({middle - half, top, middle + half, kPlot.bottom}, kPlot.top, tooltip(block));
+  const double top = std::isfinite(mean) ? height(mean) : kErrorPlot.bottom;
+  drawing.bar({middle - half, top, middle + half, kErrorPlot.bottom}, kErrorPlot.top,
+              tooltip(block));
   if (!std::isfinite(mean)) {
-    drawing.label({middle, kPlot.bottom - 3}, Anchor::kMiddle, "\u00d7", "bad");
+    drawing.label({middle, kErrorPlot.bottom - 3}, Anchor::kMiddle, "\u00d7", "bad");
   } else if (block.sites.size() > 1) {
     const double y = height(block.worst().relative_error);
     drawing.line({middle - half, y}, {middle + half, y}, "largest");
@@ -77,14 +78,14 @@ void draw_block(Drawing& drawing, const Panels& panels, const BlockErrors& block
 }
 
 void draw_blocks_axis(Drawing& drawing, const Panels& panels) {
-  drawing.line({kPlot.left, kPlot.bottom}, {kPlot.right, kPlot.bottom}, "axis");
+  drawing.line({kErrorPlot.left, kErrorPlot.bottom}, {kErrorPlot.right, kErrorPlot.bottom}, "axis");
   const int span = panels.last_block - panels.first_block;
-  const int most_ticks = static_cast<int>((kPlot.right - kPlot.left) / 26);
+  const int most_ticks = static_cast<int>((kErrorPlot.right - kErrorPlot.left) / 26);
   const int64_t step = integer_step(span, most_ticks);
   for (int64_t block = (panels.first_block + step - 1) / step * step; block <= panels.last_block;
        block += step) {
-    drawing.label({panels.at_block(static_cast<int>(block)), kPlot.bottom + 13}, Anchor::kMiddle,
-                  std::to_string(block), "tick");
+    drawing.label({panels.at_block(static_cast<int>(block)), kErrorPlot.bottom + 13},
+                  Anchor::kMiddle, std::to_string(block), "tick");
   }
 }
 
@@ -103,10 +104,10 @@ Caption caption_of(const Panels& panels, const RoleErrors& role, size_t number) 
 }
 
 Markup role_panel(const Panels& panels, const RoleErrors& role, size_t number) {
-  Drawing drawing(kWidth, kHeight);
-  draw_y_axis(drawing, {kPlot, {}, panels.errors});
+  Drawing drawing(kPanelWidth, kPanelHeight);
+  draw_y_axis(drawing, {kErrorPlot, {}, panels.errors});
   for (const bool is_worst : {false, true}) {
-    Drawing bars(kWidth, kHeight);
+    Drawing bars(kPanelWidth, kPanelHeight);
     for (const auto& block : role.blocks) {
       const bool holds_worst = std::any_of(block.sites.begin(), block.sites.end(),
                                            [&](const auto* s) { return panels.worst.contains(s); });
@@ -118,9 +119,10 @@ Markup role_panel(const Panels& panels, const RoleErrors& role, size_t number) {
   }
   draw_blocks_axis(drawing, panels);
   const auto mean = "mean " + significant(role.mean(), 3);
-  const double room = kPlot.right - kPlot.left - text_width(mean, kTickSize);
-  drawing.label({kPlot.left, 15}, Anchor::kStart, fitted(name_of(role), kRoleSize, room), "role");
-  drawing.label({kPlot.right, 15}, Anchor::kEnd, mean, "tick");
+  const double room = kErrorPlot.right - kErrorPlot.left - text_width(mean, kTickSize);
+  drawing.label({kErrorPlot.left, 15}, Anchor::kStart, fitted(name_of(role), kRoleSize, room),
+                "role");
+  drawing.label({kErrorPlot.right, 15}, Anchor::kEnd, mean, "tick");
   return drawing.finish(caption_of(panels, role, number), "panel");
 }
 

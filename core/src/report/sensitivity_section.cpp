@@ -1,4 +1,5 @@
 // How much each layer matters, by role and block.
+#include "report/bar_panel.hpp"
 #include "report/number.hpp"
 #include "report/sections.hpp"
 #include "report/svg.hpp"
@@ -10,10 +11,7 @@
 namespace qtk::report {
 namespace {
 
-constexpr double kWidth = 232, kHeight = 122;
-constexpr Box kPlot = {44, 26, 228, 99};
-constexpr double kWidestSlot = 30, kWidestBar = 22;
-constexpr double kRoleSize = 13.5, kTickSize = 12;  // of text, as in the style sheet
+constexpr Box kSensitivityPlot = {44, 26, 228, 99};
 
 using Sites = std::vector<const SiteSensitivity*>;
 
@@ -44,13 +42,16 @@ struct Scale {
   int first_block = 0, last_block = 0;
 
   double slot() const {
-    return std::min((kPlot.right - kPlot.left) / (1.0 + last_block - first_block), kWidestSlot);
+    return std::min(
+        (kSensitivityPlot.right - kSensitivityPlot.left) / (1.0 + last_block - first_block),
+        kWidestSlot);
   }
   double at_block(int block) const {
-    return kPlot.left + (static_cast<double>(block) - first_block + 0.5) * slot();
+    return kSensitivityPlot.left + (static_cast<double>(block) - first_block + 0.5) * slot();
   }
   double height(double value) const {
-    return kPlot.bottom - values.fraction(value) * (kPlot.bottom - kPlot.top);
+    return kSensitivityPlot.bottom -
+           values.fraction(value) * (kSensitivityPlot.bottom - kSensitivityPlot.top);
   }
 };
 
@@ -88,25 +89,28 @@ void draw_site(Drawing& drawing, const Scale& scale, const SiteSensitivity& site
   const double half = std::max(std::min(scale.slot() * 0.8, kWidestBar), 0.8) / 2;
   const double zero = scale.height(0);
   if (!std::isfinite(site.value)) {
-    drawing.bar({middle - half, zero, middle + half, zero}, kPlot.top, tooltip(site));
+    drawing.bar({middle - half, zero, middle + half, zero}, kSensitivityPlot.top, tooltip(site));
     drawing.label({middle, zero - 3}, Anchor::kMiddle, "\u00d7", "bad");
     return;
   }
   const double end = scale.height(site.value);
-  drawing.bar({middle - half, end, middle + half, zero}, kPlot.top, tooltip(site));
+  drawing.bar({middle - half, end, middle + half, zero}, kSensitivityPlot.top, tooltip(site));
   if (!has_error(site)) return;
-  const double high = std::max(scale.height(site.value + site.standard_error), kPlot.top);
-  const double low = std::min(scale.height(site.value - site.standard_error), kPlot.bottom);
+  const double high =
+      std::max(scale.height(site.value + site.standard_error), kSensitivityPlot.top);
+  const double low =
+      std::min(scale.height(site.value - site.standard_error), kSensitivityPlot.bottom);
   drawing.line({middle, low}, {middle, high}, "whisker");
 }
 
 void draw_blocks(Drawing& drawing, const Scale& scale) {
-  drawing.line({kPlot.left, scale.height(0)}, {kPlot.right, scale.height(0)}, "axis");
+  drawing.line({kSensitivityPlot.left, scale.height(0)}, {kSensitivityPlot.right, scale.height(0)},
+               "axis");
   const int64_t step = integer_step(scale.last_block - scale.first_block, 7);
   for (int64_t block = (scale.first_block + step - 1) / step * step; block <= scale.last_block;
        block += step)
-    drawing.label({scale.at_block(static_cast<int>(block)), kPlot.bottom + 13}, Anchor::kMiddle,
-                  std::to_string(block), "tick");
+    drawing.label({scale.at_block(static_cast<int>(block)), kSensitivityPlot.bottom + 13},
+                  Anchor::kMiddle, std::to_string(block), "tick");
 }
 
 double mean_of(const Sites& sites) {
@@ -120,16 +124,16 @@ double mean_of(const Sites& sites) {
 }
 
 Markup role_panel(const Scale& scale, const Role& role, size_t number) {
-  Drawing drawing(kWidth, kHeight), bars(kWidth, kHeight);
-  draw_y_axis(drawing, {kPlot, {}, scale.values});
+  Drawing drawing(kPanelWidth, kPanelHeight), bars(kPanelWidth, kPanelHeight);
+  draw_y_axis(drawing, {kSensitivityPlot, {}, scale.values});
   for (const auto* site : role.sites) draw_site(bars, scale, *site);
   drawing.add(element("g", {{"class", "bars s1"}}, bars.take()));
   draw_blocks(drawing, scale);
   const auto name = role.name.empty() ? std::string("no role") : role.name;
   const auto mean = "mean " + significant(mean_of(role.sites), 3);
-  const double room = kPlot.right - kPlot.left - text_width(mean, kTickSize);
-  drawing.label({kPlot.left, 15}, Anchor::kStart, fitted(name, kRoleSize, room), "role");
-  drawing.label({kPlot.right, 15}, Anchor::kEnd, mean, "tick");
+  const double room = kSensitivityPlot.right - kSensitivityPlot.left - text_width(mean, kTickSize);
+  drawing.label({kSensitivityPlot.left, 15}, Anchor::kStart, fitted(name, kRoleSize, room), "role");
+  drawing.label({kSensitivityPlot.right, 15}, Anchor::kEnd, mean, "tick");
   return drawing.finish({"sensitivity-" + std::to_string(number), name + ": sensitivity by block",
                          std::to_string(role.sites.size()) + " layers; " + mean + "."},
                         "panel");

@@ -10,8 +10,8 @@
 namespace qtk::report {
 namespace {
 
-constexpr double kWidth = 440, kHeight = 310;
-constexpr Box kPlot = {44, 34, 428, 262};
+constexpr double kTradeoffWidth = 440, kTradeoffHeight = 310;
+constexpr Box kTradeoffPlot = {44, 34, 428, 262};
 constexpr double kLabelSize = 13;
 constexpr size_t kLongestName = 24;
 constexpr size_t kMostLabels = 12;
@@ -23,7 +23,7 @@ PlotFrame frame_of(const TradeoffChart& chart) {
     values.insert(values.end(), {mark.value, mark.value + mark.standard_error});
     if (mark.value > mark.standard_error) values.push_back(mark.value - mark.standard_error);
   }
-  return {kPlot, Axis::around(sizes, {.num_ticks = 7, .air = 0.15}),
+  return {kTradeoffPlot, Axis::around(sizes, {.num_ticks = 7, .air = 0.15}),
           Axis::around(values, {.num_ticks = 7, .air = 0.08})};
 }
 
@@ -118,7 +118,7 @@ size_t draw_labels(Drawing& drawing, const TradeoffChart& chart, const PlotFrame
     const double width = text_width(label_text(mark), kLabelSize);
     labels.push_back({place_of(mark, frame), width, kLabelSize + 2});
   }
-  const Box area = {frame.box.left, frame.box.top - 12, kWidth, frame.box.bottom - 2};
+  const Box area = {frame.box.left, frame.box.top - 12, kTradeoffWidth, frame.box.bottom - 2};
   const auto placed = place_labels(labels, area, obstacles);
   size_t num_labelled = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -204,12 +204,12 @@ Markup tradeoff_figure(const TradeoffChart& chart) {
   if (chart.marks.empty()) return element("figure", {}, figure_caption(chart, 0));
   const auto frame = frame_of(chart);
   const auto steps = steps_of(chart, frame);
-  Drawing drawing(kWidth, kHeight);
+  Drawing drawing(kTradeoffWidth, kTradeoffHeight);
   if (chart.base) draw_reference(drawing, frame, *chart.base, chart.tolerance);
   draw_y_axis(drawing, frame);
   draw_x_axis(drawing, frame);
   drawing.label({4, 16}, Anchor::kStart, chart.quantity + axis_remark(frame.y), "title");
-  drawing.label({frame.box.right, kHeight - 8}, Anchor::kEnd,
+  drawing.label({frame.box.right, kTradeoffHeight - 8}, Anchor::kEnd,
                 "size of all tensors, " + chart.unit + axis_remark(frame.x), "title");
   draw_steps(drawing, steps);
   const size_t num_unlabelled =

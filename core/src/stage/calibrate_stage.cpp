@@ -34,14 +34,14 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kStep = "calibrate";
-constexpr const char* kKind = "estimator";
+constexpr const char* kEstimatorKind = "estimator";
 
-std::string owner_name(const std::string& id) { return "estimator `" + id + "`"; }
+std::string estimator_name(const std::string& id) { return "estimator `" + id + "`"; }
 
 OptionValues option_values(const config::EstimatorSection& section, const OptionTable& table,
                            config::Diagnostics& diagnostics) {
   return config::resolve_options(table, &section.options, section.path + ".options",
-                                 owner_name(section.use), diagnostics);
+                                 estimator_name(section.use), diagnostics);
 }
 
 /// Indices of the sites to measure. @throws ConfigError if there are none
@@ -90,11 +90,11 @@ void check_table(const SensitivityTable& table, std::span<const LinearSite> site
   for (const auto& site : sites) left.insert(site.name);
   for (const auto& entry : table.entries)
     if (left.erase(entry.site) == 0)
-      throw PluginError(owner_name(id) + " returned a row for `" + entry.site +
+      throw PluginError(estimator_name(id) + " returned a row for `" + entry.site +
                             "`, which it was not asked for or which has one already",
                         "report this to the author of the plugin");
   if (!left.empty())
-    core_log().warn(owner_name(id) + " has no value for " + std::to_string(left.size()) +
+    core_log().warn(estimator_name(id) + " has no value for " + std::to_string(left.size()) +
                     " layers: " + join(std::vector<std::string>(left.begin(), left.end())));
 }
 
@@ -142,7 +142,7 @@ Measured measure(Run& run, model::Decoder& decoder, const std::vector<int64_t>& 
 
 void measure_sensitivity(Run& run) {
   const auto& section = *run.config.estimator;
-  const OptionTable& table = plugin::registry().option_table(kKind, section.use);
+  const OptionTable& table = plugin::registry().option_table(kEstimatorKind, section.use);
   config::Diagnostics diagnostics;
   const OptionValues values = option_values(section, table, diagnostics);
   diagnostics.throw_if_any();
@@ -189,7 +189,7 @@ void check_estimator(const config::EstimatorSection& section, config::Diagnostic
   if (section.use.empty()) return;
   OptionTable table;
   try {
-    table = plugin::registry().option_table(kKind, section.use);
+    table = plugin::registry().option_table(kEstimatorKind, section.use);
   } catch (const PluginError& error) {
     diagnostics.error(config::located(error, section.mark, section.path + ".use"));
     return;

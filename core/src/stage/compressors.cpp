@@ -12,12 +12,12 @@
 namespace qtk::stage {
 namespace {
 
-constexpr const char* kKind = "comm";
+constexpr const char* kCompressorKind = "comm";
 
 OptionValues option_values(const CompressorNode& node, config::Diagnostics& diagnostics) {
-  return config::resolve_options(plugin::registry().option_table(kKind, node.use), &node.options,
-                                 node.path + ".options", "compressor `" + node.use + "`",
-                                 diagnostics);
+  return config::resolve_options(plugin::registry().option_table(kCompressorKind, node.use),
+                                 &node.options, node.path + ".options",
+                                 "compressor `" + node.use + "`", diagnostics);
 }
 
 /// The bytes of the tensor.
@@ -87,7 +87,7 @@ LinkCompressor::LinkCompressor(const std::optional<CompressorNode>& node, RunCon
 std::string compressor_text(const std::optional<CompressorNode>& node) {
   if (!node) return "uncompressed";
   config::Diagnostics ignored;
-  const auto& table = plugin::registry().option_table(kKind, node->use);
+  const auto& table = plugin::registry().option_table(kCompressorKind, node->use);
   std::string text = config::to_yaml(config::options_node(table, option_values(*node, ignored)));
   for (size_t at = 0; (at = text.find('\n')) != std::string::npos;) text.replace(at, 1, ", ");
   if (text.ends_with(", ")) text.resize(text.size() - 2);

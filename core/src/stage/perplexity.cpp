@@ -19,7 +19,7 @@ namespace qtk::stage {
 namespace {
 
 /// Sums over predictions, in fp64.
-struct Totals {
+struct ScoreTotals {
   double nll = 0, nll_squared = 0;
   int64_t tokens = 0;
   std::vector<at::Tensor> kl;  // one per batch
@@ -47,7 +47,7 @@ Predictions predictions_of(model::Decoder& decoder, const WindowBatch& batch, c1
   return {hidden.index_select(0, rows.to(hidden.device())), targets.index_select(0, rows)};
 }
 
-Perplexity perplexity_of(const EvaluationPlan& plan, const Totals& totals, double seconds) {
+Perplexity perplexity_of(const EvaluationPlan& plan, const ScoreTotals& totals, double seconds) {
   const auto count = static_cast<double>(totals.tokens);
   const double mean = totals.nll / count;
   const double variance = std::max(0.0, totals.nll_squared / count - mean * mean);
@@ -87,7 +87,7 @@ void require_positions(const EvaluationPlan& plan, const model::DecoderConfig& c
   core_log().warn(sentence + "; expect worse predictions beyond them");
 }
 
-Comparison comparison_of(const Totals& totals) {
+Comparison comparison_of(const ScoreTotals& totals) {
   const auto sorted = std::get<0>(at::cat(totals.kl).sort());
   const int64_t count = sorted.numel();
   const auto at_share = [&](double share) {
@@ -114,7 +114,7 @@ Evaluation evaluate(model::Decoder& decoder, const EvaluationPlan& plan, const s
   require_positions(plan, decoder.config(), label);
   QTK_CHECK(!compare || compare->hidden.size() == plan.batches.size(),
             "the base states belong to another plan");
-  Totals totals;
+  ScoreTotals totals;
   if (keep) *keep = {.base = &decoder, .hidden = {}};
   Progress progress(label, plan.forward_tokens, "token");
   double seconds = 0;

@@ -22,9 +22,9 @@ using config::Diagnostics;
 using config::Node;
 using nlohmann::json;
 
-constexpr const char* kKind = "quantizer";
+constexpr const char* kQuantizerKind = "quantizer";
 
-std::string owner_name(const std::string& id) { return "quantizer `" + id + "`"; }
+std::string quantizer_name(const std::string& id) { return "quantizer `" + id + "`"; }
 
 /// Options of the section with those of a rule laid over them.
 Node options_with(const config::QuantizerSection& section, const config::SiteRule* rule) {
@@ -52,7 +52,7 @@ QuantizerGroup make_group(const std::string& id, const OptionTable& table, const
                           const std::string& path, RunContext& context) {
   Diagnostics diagnostics;
   const OptionValues values =
-      config::resolve_options(table, &options, path, owner_name(id), diagnostics);
+      config::resolve_options(table, &options, path, quantizer_name(id), diagnostics);
   diagnostics.throw_if_any();
   return {config::options_node(table, values),
           plugin::registry().make<Quantizer>(id, values, context),
@@ -94,7 +94,7 @@ std::string QuantizerPlan::description() const {
   if (groups.empty()) return plugin;
   const auto largest =
       std::ranges::max_element(groups, {}, [](const auto& group) { return group.sites.size(); });
-  const OptionTable table = plugin::registry().option_table(kKind, plugin);
+  const OptionTable table = plugin::registry().option_table(kQuantizerKind, plugin);
   std::string text = plugin;
   for (const auto& spec : table.specs) {
     const Node* value = largest->options.find(spec.name);
@@ -121,14 +121,14 @@ json QuantizerPlan::to_json(const std::vector<LinearSite>& sites) const {
 void check_quantizer(const config::QuantizerSection& section, Diagnostics& diagnostics) {
   OptionTable table;
   try {
-    table = plugin::registry().option_table(kKind, section.use);
+    table = plugin::registry().option_table(kQuantizerKind, section.use);
   } catch (const PluginError& error) {
     diagnostics.error(config::located(error, section.mark, section.path + ".use"));
     return;
   }
   const auto check = [&](const Node& options, const std::string& path) {
     const auto values = config::resolve_options(table, &options, path + ".options",
-                                                owner_name(section.use), diagnostics);
+                                                quantizer_name(section.use), diagnostics);
     if (!diagnostics.ok()) return;
     try {  // rules over several fields are the plugin's own; making an object runs them
       plugin::CoreRunContext context{plugin::RunContextInit{}};
@@ -146,7 +146,7 @@ QuantizerPlan plan_quantizers(const config::QuantizerSection& section,
   const auto targets = config::compile_patterns(section.targets),
              skipped = config::compile_patterns(section.skip);
   const auto patterns = patterns_of(section.rules);
-  const OptionTable table = plugin::registry().option_table(kKind, section.use);
+  const OptionTable table = plugin::registry().option_table(kQuantizerKind, section.use);
   QuantizerPlan plan{section.use, {}};
   std::map<std::string, size_t> group_of;
   for (const auto& site : sites) {
@@ -181,7 +181,7 @@ QuantizerPlan plan_from_json(const json& described, const std::string& file,
       !described.contains("groups") || !described["groups"].is_array())
     throw damaged("lacks plugin or groups");
   QuantizerPlan plan{described["plugin"], {}};
-  const OptionTable table = plugin::registry().option_table(kKind, plan.plugin);
+  const OptionTable table = plugin::registry().option_table(kQuantizerKind, plan.plugin);
   std::set<int64_t> taken;
   for (const auto& group : described["groups"]) {
     if (!group.is_object() || !group.contains("options") || !group.contains("sites") ||

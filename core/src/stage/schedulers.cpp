@@ -11,11 +11,11 @@
 namespace qtk::stage {
 namespace {
 
-constexpr const char* kKind = "scheduler";
+constexpr const char* kSchedulerKind = "scheduler";
 
 template <class Section>
 OptionValues option_values(const Section& section, config::Diagnostics& diagnostics) {
-  return config::resolve_options(plugin::registry().option_table(kKind, section.use),
+  return config::resolve_options(plugin::registry().option_table(kSchedulerKind, section.use),
                                  &section.options, section.path + ".options",
                                  "scheduler `" + section.use + "`", diagnostics);
 }

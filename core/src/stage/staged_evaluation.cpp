@@ -14,10 +14,10 @@
 namespace qtk::stage {
 namespace {
 
-constexpr int kTag = 1 << 23;
+constexpr int kEvaluationTag = 1 << 23;
 
 /// Sum of losses and their number, of the last stage.
-struct Totals {
+struct LossTotals {
   double nll = 0, tokens = 0;
 };
 
@@ -29,7 +29,7 @@ class StagedEvaluation {
         model_(model),
         device_(world.forward().device()) {}  // a stage may have no parameters
 
-  Totals run(const WindowBatch& batch) {
+  LossTotals run(const WindowBatch& batch) {
     const auto& mesh = world_.mesh();
     world_.begin("evaluation");
     fetch_rows(batch.inputs);
@@ -37,11 +37,11 @@ class StagedEvaluation {
     if (!mesh.is_first()) {
       x = at::empty({batch.inputs.size(0), batch.inputs.size(1), decoder_.config().hidden_size},
                     at::TensorOptions(decoder_.compute_dtype()).device(device_));
-      world_.forward().receive(x, mesh.stage() - 1, kTag, "evaluation").wait();
+      world_.forward().receive(x, mesh.stage() - 1, kEvaluationTag, "evaluation").wait();
     }
     const auto y = model_.hidden(batch.inputs.to(device_), x);
     if (!mesh.is_last()) {
-      world_.forward().send(y.contiguous(), mesh.stage() + 1, kTag, "evaluation").wait();
+      world_.forward().send(y.contiguous(), mesh.stage() + 1, kEvaluationTag, "evaluation").wait();
       return {};
     }
     return score(y, batch.targets);
@@ -58,7 +58,7 @@ class StagedEvaluation {
     dist::TiedRows(world_.ends()).fetch(table, ids);
   }
 
-  Totals score(const at::Tensor& hidden, const at::Tensor& targets) const {
+  LossTotals score(const at::Tensor& hidden, const at::Tensor& targets) const {
     const auto flat = targets.flatten();
     const auto rows = flat.ne(text::kUnscoredTarget).nonzero().flatten();
     const auto statistics = model::score_tokens(
@@ -79,10 +79,10 @@ double staged_held_out_loss(dist::World& world, model::Decoder& decoder,
                             train::TrainingModel& model, const EvaluationPlan& plan) {
   const at::NoGradGuard no_grad;
   StagedEvaluation evaluation(world, decoder, model);
-  Totals own;
+  LossTotals own;
   for (size_t i = 0; i < plan.batches.size(); ++i) {
     if (static_cast<int>(i) % world.mesh().replicas != world.mesh().replica()) continue;
-    const Totals batch = evaluation.run(plan.batches[i]);
+    const LossTotals batch = evaluation.run(plan.batches[i]);
     own.nll += batch.nll;
     own.tokens += batch.tokens;
   }

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kCheckpointFormat = 1;
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kComplete = "COMPLETE";
 constexpr std::string_view kPrefix = "step-";
@@ -66,10 +66,10 @@ Checkpoint read_checkpoint(const fs::path& folder, int64_t step) {
   if (read_text_file(folder / kComplete) != fingerprint(manifest_text) + "\n")
     throw DataError((folder / kManifest).string() + " is damaged");
   const json manifest = format::parse_strict_json(manifest_text, (folder / kManifest).string());
-  if (manifest.value("format", int64_t{0}) != kFormat)
+  if (manifest.value("format", int64_t{0}) != kCheckpointFormat)
     throw DataError(folder.string() + " has format " +
                     std::to_string(manifest.value("format", int64_t{0})) + ", expected " +
-                    std::to_string(kFormat));
+                    std::to_string(kCheckpointFormat));
   Checkpoint checkpoint{step, folder, {}};
   const json& files = manifest.at("files");
   for (const auto& [name, record] : files.items())
@@ -155,7 +155,7 @@ void CheckpointStore::commit(int64_t step, int parts) {
       for (const auto& name : {tensors_name(part), values_name(part)})
         files[name] = file_record(partial / name);
     const std::string manifest =
-        json{{"format", kFormat}, {"step", step}, {"files", files}}.dump(2) + "\n";
+        json{{"format", kCheckpointFormat}, {"step", step}, {"files", files}}.dump(2) + "\n";
     write_file_atomically(partial / kManifest, manifest);
     write_file_atomically(partial / kComplete, fingerprint(manifest) + "\n");
   } catch (const Error& error) {

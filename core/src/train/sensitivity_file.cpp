@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kSensitivityFormat = 1;
 constexpr const char* kMeasureAgain = "measure again with the stage `calibrate`";
 
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
@@ -61,9 +61,9 @@ struct Parsed {
 Parsed parse(const std::filesystem::path& path) {
   const json content = json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
   try {
-    if (content.at("format") != kFormat)
+    if (content.at("format") != kSensitivityFormat)
       throw DataError(path.string() + " has format " + content.at("format").dump() + ", expected " +
-                          std::to_string(kFormat),
+                          std::to_string(kSensitivityFormat),
                       kMeasureAgain);
     Parsed parsed{{.quantity = content.at("quantity"),
                    .model_fingerprint = content.at("model"),
@@ -104,7 +104,7 @@ void write_sensitivity(const std::filesystem::path& path, const SensitivityTable
                        const SensitivityOrigin& origin) {
   json entries = json::array();
   for (const auto& entry : table.entries) entries.push_back(entry_json(entry));
-  const json content = {{"format", kFormat},
+  const json content = {{"format", kSensitivityFormat},
                         {"quantity", table.quantity},
                         {"estimator", origin.estimator},
                         {"options", origin.options},

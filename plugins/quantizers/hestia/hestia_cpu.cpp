@@ -1,5 +1,6 @@
 #include "hestia_cpu.hpp"
 
+#include "soft_codebook.hpp"
 #include "soft_loops.hpp"
 
 #include <qtk/runtime/check.hpp>
@@ -15,7 +16,6 @@ namespace qtk::hestia {
 namespace {
 
 constexpr int64_t kPiece = 8192;  // weights that are summed in one go
-constexpr double kScaleEpsilon = 1e-5;
 
 /// A run of weights within one group: [begin, begin + n) of the flat tensor.
 struct Run {

@@ -9,7 +9,6 @@
 namespace qtk::hestia {
 namespace {
 
-constexpr double kScaleEpsilon = 1e-5;
 constexpr double kV0TemperatureEpsilon = 1e-6;
 constexpr double kLargestInverse = 1e30;  // times a weight still finite in fp32
 

@@ -20,6 +20,8 @@
 
 namespace qtk::hestia {
 
+constexpr double kScaleEpsilon = 1e-5;  // of the scale, in both semantics
+
 enum class Semantics {
   kReleased,  // of the released code
   kV0,        // of the first code; ternary only

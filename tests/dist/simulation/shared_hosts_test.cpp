@@ -1,4 +1,5 @@
 // Simulations of ranks that share the cores of a host.
+#include "dist/simulation/schedule_kinds.hpp"
 #include "dist/simulation/simulation.hpp"
 #include "dist/simulation/step_bounds.hpp"
 
@@ -8,8 +9,6 @@
 
 namespace qtk::dist {
 namespace {
-
-constexpr ScheduleKind kSchedules[] = {ScheduleKind::kGpipe, ScheduleKind::k1f1b};
 
 /// Forward 1 s, backward 2 s; messages of one byte, which takes no time on the link.
 PipelineModel pipeline(ScheduleKind schedule, int64_t stages, int64_t micro_batches) {

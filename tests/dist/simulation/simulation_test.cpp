@@ -1,6 +1,7 @@
 // The simulator against cases that can be worked out by hand.
 #include "dist/simulation/simulation.hpp"
 
+#include "dist/simulation/schedule_kinds.hpp"
 #include "dist/simulation/step_bounds.hpp"
 
 #include <qtk/runtime/error.hpp>
@@ -23,8 +24,6 @@ PipelineModel pipeline(ScheduleKind schedule, int64_t stages, int64_t micro_batc
   model.link.rate_bits_s = model.data_link.rate_bits_s = 8;
   return model;
 }
-
-constexpr ScheduleKind kSchedules[] = {ScheduleKind::kGpipe, ScheduleKind::k1f1b};
 
 TEST(Simulation, WithoutCommunicationTheStepIsTheTextbookOne) {
   for (const auto schedule : kSchedules)

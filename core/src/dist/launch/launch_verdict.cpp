@@ -1,10 +1,11 @@
 #include "dist/launch/launch_verdict.hpp"
 
+#include "dist/elapsed.hpp"
+
 #include <qtk/runtime/error.hpp>
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <tuple>
 
 namespace qtk::dist {
@@ -57,12 +58,6 @@ std::string meaning(int exit_code) {
     default:
       return "";
   }
-}
-
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f s", seconds);
-  return text;
 }
 
 std::string last_operation(const WorkerRow& row) {

@@ -32,15 +32,9 @@ int64_t now_ns() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-double seconds_since(int64_t then_ns) {
+double age_s(int64_t then_ns) {
   return static_cast<double>(std::max<int64_t>(now_ns() - then_ns, 0)) * 1e-9;
 }
-
-/// One operation. Atomic words, because the reader may look while they change.
-struct Slot {
-  std::atomic<int64_t> step, began_ns;
-  std::array<std::atomic<uint64_t>, kTextWords> text;
-};
 
 std::optional<int> number_in(const char* variable) {
   const char* value = std::getenv(variable);
@@ -61,6 +55,12 @@ struct WorkerBoard::Header {
 
 // A row of its own cache lines, so that a beat does not slow a neighbour down.
 struct alignas(128) WorkerBoard::Row {
+  /// One operation. Atomic words, because the reader may look while they change.
+  struct Slot {
+    std::atomic<int64_t> step, began_ns;
+    std::array<std::atomic<uint64_t>, kTextWords> text;
+  };
+
   std::atomic<uint64_t> published;  // operations begun so far; slot published % 2 holds the last
   std::atomic<int64_t> beat_ns;     // 0: no heartbeat
   std::atomic<int64_t> limit_ns;
@@ -130,7 +130,7 @@ void WorkerBoard::begin(std::string_view operation, int64_t step) {
               std::min(operation.size(), sizeof(uint64_t) * kTextWords - 1));
   Row& row = row_of(worker_);
   const uint64_t next = row.published.load(std::memory_order_relaxed) + 1;
-  Slot& slot = row.slots[next % 2];
+  Row::Slot& slot = row.slots[next % 2];
   // Whoever sees a word of this operation also sees that the one before was published, and so that
   // what it reads in this slot is no longer the one it wanted.
   std::atomic_thread_fence(std::memory_order_release);
@@ -170,11 +170,11 @@ WorkerRow WorkerBoard::row(int worker) const {
   WorkerRow seen;
   seen.step_limit_s = static_cast<double>(row.limit_ns.load(std::memory_order_relaxed)) * 1e-9;
   if (const int64_t beat = row.beat_ns.load(std::memory_order_relaxed); beat != 0)
-    seen.beat_age_s = seconds_since(beat);
+    seen.beat_age_s = age_s(beat);
   for (;;) {  // ends: while it repeats, the worker makes progress
     const uint64_t published = row.published.load(std::memory_order_acquire);
     if (published == 0) return seen;
-    const Slot& slot = row.slots[published % 2];
+    const Row::Slot& slot = row.slots[published % 2];
     std::array<uint64_t, kTextWords> words;
     for (size_t i = 0; i < kTextWords; ++i) words[i] = slot.text[i].load(std::memory_order_relaxed);
     const int64_t step = slot.step.load(std::memory_order_relaxed);
@@ -185,7 +185,7 @@ WorkerRow WorkerBoard::row(int worker) const {
     std::memcpy(text, words.data(), sizeof(words));
     seen.operation = std::string(text, ::strnlen(text, sizeof(text) - 1));
     seen.step = step;
-    seen.operation_age_s = seconds_since(began);
+    seen.operation_age_s = age_s(began);
     return seen;
   }
 }

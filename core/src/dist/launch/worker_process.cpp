@@ -75,7 +75,7 @@ struct ChildPlan {
   ::_exit(127);
 }
 
-std::string first_line(const fs::path& path) {
+std::string first_line_of(const fs::path& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
@@ -84,7 +84,7 @@ std::string first_line(const fs::path& path) {
 
 /// The letter of /proc/.../stat: R, S, D, T ...
 char state_of(const fs::path& process) {
-  const std::string line = first_line(process / "stat");
+  const std::string line = first_line_of(process / "stat");
   const size_t name_end = line.rfind(") ");  // a name may hold anything
   return name_end == line.npos || name_end + 2 >= line.size() ? '?' : line[name_end + 2];
 }
@@ -196,8 +196,9 @@ std::vector<std::string> WorkerProcess::threads() const {
       break;
     }
     std::string line = "thread " + task.path().filename().string() + " " +
-                       first_line(task.path() / "comm") + ": " + state_text(state_of(task.path()));
-    const std::string place = first_line(task.path() / "wchan");
+                       first_line_of(task.path() / "comm") + ": " +
+                       state_text(state_of(task.path()));
+    const std::string place = first_line_of(task.path() / "wchan");
     if (!place.empty() && place != "0") line += " in " + place;
     // The whole way into the kernel is for root only.
     std::ifstream stack(task.path() / "stack");
