@@ -90,15 +90,20 @@ void require_output() {
                   "check where it goes; the disk may be full");
 }
 
-/// Ends the process. After an error nothing is taken down: threads may wait for peers that are
-/// gone.
+/// Ends the process and takes nothing down: after an error threads may wait for peers that are
+/// gone, and LibTorch forgets its operators one by one, for a quarter of the time of a short
+/// command.
+[[noreturn]] void leave(int code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 [[noreturn]] void fail(std::string_view area, std::string_view sentence, std::string_view remedy,
                        ExitCode code) {
   std::cerr << "error[" << area << "]: " << sentence << "\n";
   if (!remedy.empty()) std::cerr << "   " << remedy << "\n";
   std::cout.flush();
-  std::fflush(nullptr);
-  std::_Exit(static_cast<int>(code));
+  leave(static_cast<int>(code));
 }
 
 }  // namespace
@@ -113,7 +118,7 @@ int main(int count, char** words) {
   try {
     const int code = qtk::app::dispatch({words + 1, words + count});
     qtk::app::require_output();
-    return code;
+    qtk::app::leave(code);
   } catch (const qtk::Error& error) {
     fail(error.area(), error.what(), error.remedy(), error.code());
   } catch (const std::bad_alloc&) {

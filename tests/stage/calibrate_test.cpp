@@ -1,10 +1,7 @@
 // The stage that measures sensitivities, on the tiny model.
 #include "base/logging.hpp"
+#include "kill_run.hpp"
 #include "run_fixture.hpp"
-
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace qtk::stage {
 namespace {
@@ -102,40 +99,20 @@ TEST_F(CalibrateTest, ASiteHasItsValueWhicheverOthersAreMeasured) {
     EXPECT_NEAR(value, all.at(site), 1e-4 * std::abs(value)) << site;
 }
 
-/// Starts the run in a child and kills it as soon as its journal has `lines` lines.
-bool run_and_kill_after(const RunRequest& request, int64_t lines) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(::open("/dev/null", O_WRONLY), 2);
-    try {
-      run(request);
-    } catch (...) {
-      ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  const auto journal = *request.folder / "stages/calibrate/journal.jsonl";
-  int status = 0;
-  while (::waitpid(child, &status, WNOHANG) == 0) {
-    const std::string written = bytes_in(journal);
-    if (std::count(written.begin(), written.end(), '\n') >= lines) ::kill(child, SIGKILL);
-    ::usleep(200);
-  }
-  return WIFSIGNALED(status);
-}
-
 TEST_F(CalibrateTest, KilledAnywhereItGivesTheSameBytes) {
   for (const std::string estimator :
        {"{use: hutchpp, options: {num_sketch: 2, num_query: 2}}",
-        "{use: hutchinson, options: {num_query: 60}}",
-        "{use: hutchinson, options: {num_query: 40, num_sketch: 3}}", "{use: fisher}"}) {
+        "{use: hutchinson, options: {num_query: 16}}",
+        "{use: hutchinson, options: {num_query: 12, num_sketch: 3}}", "{use: fisher}"}) {
     SCOPED_TRACE(estimator);
     const std::string name = "k" + std::to_string(std::hash<std::string>()(estimator));
     run(request(estimator, name));
     int killed = 0;
     for (const int64_t lines : {2, 3, 4}) {
       const std::string folder = name + "-" + std::to_string(lines);
-      killed += run_and_kill_after(request(estimator, folder), lines);
+      DoomedRun doomed(request(estimator, folder));
+      doomed.await_lines(scratch_ / folder / "stages/calibrate/journal.jsonl", lines);
+      killed += doomed.kill();
 
       run(request(estimator, folder));
 

@@ -4,6 +4,7 @@
 #include "write_limit.hpp"
 
 #include <csignal>
+#include <random>
 
 namespace qtk::stage {
 namespace {
@@ -68,19 +69,20 @@ TEST_F(TrainTest, ResumedAtAnyStepItGivesTheSameBytes) {
 }
 
 TEST_F(TrainTest, KilledAtRandomMomentsItGivesTheSameBytes) {
-  write_config("steps: 40, log_every: 3, checkpoint_every: 4, eval_every: 10");
-  const auto start = std::chrono::steady_clock::now();
+  write_config("steps: 24, log_every: 2, checkpoint_every: 3, eval_every: 6");
   train({}, "undisturbed");
-  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(
-      std::chrono::steady_clock::now() - start);
+  std::mt19937 random(5);
+  std::uniform_int_distribution<useconds_t> between_two_lines(0, 20'000);
   int killed = 0;
   for (int repetition = 0; repetition < 8; ++repetition) {
     SCOPED_TRACE(repetition);
     fs::remove_all(scratch_ / "run");
-    for (const double share : {0.15 + 0.1 * repetition, 0.3})
-      killed += run_and_kill(request({}, "run", "train"),
-                             std::chrono::microseconds(
-                                 static_cast<int64_t>(share * static_cast<double>(whole.count()))));
+    for (const int lines : {1 + repetition, 3 + repetition}) {
+      DoomedRun doomed(request({}, "run", "train"));
+      doomed.await_lines(scratch_ / "run/train/affine/metrics.jsonl", lines);
+      ::usleep(between_two_lines(random));
+      killed += doomed.kill();
+    }
 
     train();
 
@@ -89,7 +91,7 @@ TEST_F(TrainTest, KilledAtRandomMomentsItGivesTheSameBytes) {
     EXPECT_EQ(checkpoints(), checkpoints("undisturbed"));
     EXPECT_TRUE(leftovers_in(scratch_ / "run").empty());
   }
-  EXPECT_GE(killed, 5);  // else the delays say nothing
+  EXPECT_GE(killed, 8);  // else the moments say nothing
 }
 
 TEST_F(TrainTest, KeepsTheBestStepIfAskedTo) {
@@ -222,7 +224,7 @@ TEST_F(TrainTest, ADamagedCheckpointIsPassedOver) {
 }
 
 TEST_F(TrainTest, AStopSignalSavesACheckpointAndTheRunGoesOnLater) {
-  write_config("steps: 400, log_every: 2, checkpoint_every: 0");
+  write_config("steps: 80, log_every: 2, checkpoint_every: 0");
   train({}, "undisturbed");
   const pid_t child = ::fork();
   if (child == 0) {
@@ -242,7 +244,7 @@ TEST_F(TrainTest, AStopSignalSavesACheckpointAndTheRunGoesOnLater) {
 
   EXPECT_EQ(WEXITSTATUS(status), 75);
   ASSERT_EQ(checkpoints().size(), 1u);
-  EXPECT_NE(checkpoints()[0], "step-00000400");
+  EXPECT_NE(checkpoints()[0], "step-00000080");
   train();
   EXPECT_TRUE(packed() == packed("undisturbed"));
   EXPECT_EQ(metrics(), metrics("affine", "undisturbed"));
