@@ -151,36 +151,34 @@ struct Packer {
   }
 };
 
-/// Eight codes of up to four bits. Numbers come times 2^-24, the unit of the subnormal f16 numbers:
-/// casting one rounds it half to even, and the bits of the result are the code.
-struct ShortPacker {
-  static constexpr float kUnit = 0x1p-24F;
-  unsigned square, join;
-  int shift;
+/// The unit of the subnormal f16 numbers: casting a number times it rounds half to even, and the
+/// bits of the result are the integer.
+constexpr float kSubnormal = 0x1p-24F;
 
-  __device__ explicit ShortPacker(int bits)
-      : square(1U << (2 * bits)),
-        join((1U << (16 + bits) | 1U) << (16 - 4 * bits)),
-        shift(4 * bits) {
+/// Two numbers times kSubnormal as integers, the first one in the lower half.
+__device__ inline unsigned round_two(float first, float second) {
+  const __half2 pair = __floats2half2_rn(first, second);
+  return *reinterpret_cast<const unsigned*>(&pair);
+}
+
+/// Eight codes of up to four bits, of numbers times kSubnormal.
+struct ShortPacker {
+  unsigned factor;
+
+  __device__ explicit ShortPacker(int bits) : factor(1U << bits) {
     // One multiplication with addition is less than a shift and an addition: hide that it is a
     // power of two.
-    asm("" : "+r"(square));
+    asm("" : "+r"(factor));
   }
 
-  /// The codes in the high 8 * bits bits, what follows is 0.
+  /// The first four codes in the low 4 * bits bits of the lower half, the others in the upper half.
   __device__ unsigned pack(const Octet& u) const {
-    constexpr unsigned kUpper = 0xffff0000U;
-    return (four(u) & kUpper) | (four(u + 4) & kUpper) >> shift;
+    return join(round_two(u[0], u[4]), round_two(u[1], u[5]), round_two(u[2], u[6]),
+                round_two(u[3], u[7]));
   }
-
- private:
-  __device__ static unsigned two(float first, float second) {
-    const __half2 pair = __floats2half2_rn(first, second);
-    return *reinterpret_cast<const unsigned*>(&pair);
-  }
-  /// Codes 0 and 2 meet in the lower half, 1 and 3 in the upper, then all four from the top on.
-  __device__ unsigned four(const float* u) const {
-    return (two(u[0], u[1]) * square + two(u[2], u[3])) * join;
+  /// Of a code in each half.
+  __device__ unsigned join(unsigned first, unsigned second, unsigned third, unsigned fourth) const {
+    return ((first * factor + second) * factor + third) * factor + fourth;
   }
 };
 
@@ -242,16 +240,6 @@ __device__ inline void unpack_codes(uint64_t stream, int bits, Octet& codes) {
   }
 }
 
-/// Codes of one byte each as floats: a byte below the exponent of 2^23, whose unit in the last
-/// place is 1.
-__device__ inline void unpack_bytes(const uint2& bytes, Octet& codes) {
-#pragma unroll
-  for (int i = 0; i < 8; ++i)
-    codes[i] = __uint_as_float(__byte_perm(i < 4 ? bytes.x : bytes.y, 0x4B000000U,
-                                           0x7440U + static_cast<unsigned>(i % 4))) -
-               8388608.0F;
-}
-
 /// round(u) + offset for each u, a byte each; the offset is even.
 __device__ inline uint2 pack_bytes(const Octet& u, float offset) {
   const float shift = kShift + offset;
@@ -284,7 +272,15 @@ struct Divider {
   __device__ float any(float dividend) const { return __fdiv_rn(dividend, divisor); }
 };
 
-/// The inverse of a divisor in two parts, each times ShortPacker::kUnit. With a divisor of at most
+/// 1 / by for numbers far from the ends of the exponent. With a step of Newton's, as near as f32
+/// comes but for 2^-20 of a last place.
+__device__ inline float inverse_of(float by) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(by));
+  return __fmaf_rn(inverse, __fmaf_rn(-inverse, by, 1.0F), inverse);
+}
+
+/// The inverse of a divisor in two parts, each times kSubnormal. With a divisor of at most
 /// 11 significant bits, fma(x, inverse, x * rest) rounds to the integer that the exact quotient
 /// rounds to: a quotient halfway between two integers comes out exactly, and any other is at least
 /// 2^-24 of it away.
@@ -294,8 +290,8 @@ struct Reciprocal {
 
   __device__ explicit Reciprocal(float by) {
     divisor = by;
-    const float whole = __frcp_rn(by);
-    inverse = whole * ShortPacker::kUnit;
+    const float whole = inverse_of(by);
+    inverse = whole * kSubnormal;
     rest = __fmaf_rn(-whole, by, 1.0F) * inverse;
     is_moderate = by > 1e-27F && by < 1e20F;
   }

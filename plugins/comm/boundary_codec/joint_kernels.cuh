@@ -1,67 +1,67 @@
-// Scales and codes in one launch, where the elements that share a scale fit in a cluster of blocks
-// or in a warp.
+// Scales and codes in one launch, which reads a tensor once: where the elements that share a scale
+// fit in the registers of a cluster of blocks or of a warp.
 #pragma once
 
+#include "code_octets.cuh"
 #include "scale_kernels.cuh"
-
-#include <qtk/cuda/launch.hpp>
 
 #include <cooperative_groups.h>
 
 namespace qtk::boundary {
 
-constexpr int kThreads = 256;         // of a block
-constexpr int kWarpBytes = 256 + 16;  // of 32 times eight codes, wherever they begin
+constexpr int kThreads = 256;  // of a block
 
 constexpr int kClusterBlocks = 8;
-constexpr int kSliceEights = 8;                       // 64 channels: at least 128 bytes of a token
-constexpr int kSliceLanes = kThreads / kSliceEights;  // tokens that a block has at once
-constexpr int kFewSliceRows = 1024 / (kClusterBlocks * kSliceLanes);
-constexpr int kManySliceRows = 2 * kFewSliceRows;
 
-/// A cluster of blocks has the channels of a slice in all tokens of a group, and so all that share
-/// their scales; a block has an eighth of the tokens. `rows`: tokens of a thread.
-template <class Statistic, class T, int rows>
+/// How a cluster divides its slice of 64 channels in all tokens of a group: each block has an
+/// eighth of the tokens, a thread eight channels of some of them. Slices of fewer channels would
+/// hold more tokens, but their codes would leave in pieces too small.
+/// @tparam rows  tokens of a thread
+template <int rows>
+struct Slice {
+  static constexpr int kEights = 8, kRows = rows;
+  static constexpr int kLanes = kThreads / kEights;  // tokens that a block has at once
+  static constexpr int64_t kTokens = int64_t{kClusterBlocks} * kLanes * rows;
+};
+
+/// The scales of a slice and its codes. Numbers stay in registers between the two.
+template <class Statistic, class T, class Slice>
 __global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThreads)
     cluster_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
                    uint8_t* codes) {
   using Sum = typename Statistic::Type;
-  constexpr int kChannels = 8 * kSliceEights, kWarps = kThreads / 32;
-  constexpr int kRowBytes = 8 * kSliceEights + 16;  // codes of a token, wherever they begin
+  constexpr int kEights = Slice::kEights, kRows = Slice::kRows, kChannels = 8 * kEights,
+                kWarps = kThreads / 32;
   __shared__ Sum sums[kWarps][kChannels];
   __shared__ Sum block_sums[kChannels];
   __shared__ float slice_scales[kChannels];
-  __shared__ __align__(16) uint8_t drafts[kThreads / kSliceEights][kRowBytes];
   const auto cluster = cooperative_groups::this_cluster();
   const auto thread = static_cast<int>(threadIdx.x);
-  const int eight = thread % kSliceEights, lane = thread / kSliceEights;
+  const int eight = thread % kEights, lane = thread / kEights;
   const int columns = form.channels / 8,
-            first_eight = static_cast<int>(blockIdx.x) / kClusterBlocks * kSliceEights;
+            first_eight = static_cast<int>(blockIdx.x) / kClusterBlocks * kEights;
   const int64_t part = (form.tokens_per_scale + kClusterBlocks - 1) / kClusterBlocks;
-  const int64_t begin = cluster.block_rank() * part, end = min(begin + part, form.tokens_per_scale),
-                first_token = blockIdx.y * form.tokens_per_scale;
+  const int64_t begin = cluster.block_rank() * part, end = min(begin + part, form.tokens_per_scale);
   const bool has_channels = first_eight + eight < columns;
-  Raw<T> raw[rows];
+  const int rows = has_channels
+                       ? static_cast<int>(max(end - begin - lane, int64_t{0}) + Slice::kLanes - 1) /
+                             Slice::kLanes
+                       : 0;
+  const int64_t first = (blockIdx.y * form.tokens_per_scale + begin + lane) * columns +
+                        first_eight + eight,
+                step = static_cast<int64_t>(Slice::kLanes) * columns;
+  wait_for_earlier_work();
+  Raw<T> raw[kRows];
 #pragma unroll
-  for (int k = 0; k < rows; ++k) {
-    const int64_t row = begin + lane + k * kSliceLanes;
-    if (has_channels && row < end)
-      raw[k].load(x + ((first_token + row) * columns + first_eight + eight) * 8);
-    else
-      raw[k].clear();
-  }
-  Sum sum[8] = {};
+  for (int k = 0; k < kRows; ++k)
+    k < rows ? raw[k].load(x + (first + k * step) * 8) : raw[k].clear();
+  ColumnSums<Statistic, T, 8> own;
 #pragma unroll
-  for (int k = 0; k < rows; ++k) {
-    Octet v;
-    raw[k].get(v);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) Statistic::add(sum[i], v[i]);
-  }
+  for (int k = 0; k < kRows; ++k) own.add(raw[k]);
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const Sum joined = join_lanes<Statistic>(sum[i], kSliceEights);
-    if (thread % 32 < kSliceEights) sums[thread / 32][eight * 8 + i] = joined;
+    const Sum joined = join_lanes<Statistic>(own.get(i), kEights);
+    if (thread % 32 < kEights) sums[thread / 32][eight * 8 + i] = joined;
   }
   __syncthreads();
   if (thread < kChannels) {
@@ -84,48 +84,38 @@ __global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThread
                   static_cast<int64_t>(blockIdx.y) * form.channels + channel, scale);
   }
   cluster.sync();  // nobody leaves while its sums are read
-  const Coder coder(form.bits);
-  const Packer packer = coder.packer(form.width);
-  Divider by[8];
-  bool is_extreme = false;
+  Octet scale;
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    by[i] = coder.divider(slice_scales[eight * 8 + i]);
-    is_extreme = is_extreme || by[i].is_extreme;
-  }
-  const int valid = min(kSliceEights, columns - first_eight);
+  for (int i = 0; i < 8; ++i) scale[i] = slice_scales[eight * 8 + i];
+  with_channel_coder<T>(form, scale, [&](const auto& code) {
 #pragma unroll
-  for (int k = 0; k < rows; ++k) {
-    const int64_t row = begin + lane + k * kSliceLanes;
-    uint8_t* to = codes + ((first_token + row) * columns + first_eight) * form.width;
-    uint8_t* draft = matched(drafts[lane], to);
-    if (row < end) {
+    for (int k = 0; k < kRows; ++k) {
+      if (k >= rows) break;
       Octet v;
       raw[k].get(v);
-      coder.code(v, by, is_extreme);
-      put_bytes(draft + eight * form.width, packer.pack(v), form.width);
+      write_codes(codes + (first + k * step) * form.width, code(v), form.width);
     }
-    __syncwarp();
-    if (row < end) copy_bytes(to, draft, valid * form.width, eight, kSliceEights);
-    __syncwarp();
-  }
+  });
+}
+
+/// @returns whether all tokens of a group fit in a cluster
+template <class Statistic, class T, class Slice>
+bool launch_slices(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
+                   cudaStream_t stream) {
+  if (!form.is_per_channel || form.channels % 8 != 0 || form.tokens_per_scale > Slice::kTokens)
+    return false;
+  const dim3 blocks(blocks_for(form.channels, 8 * Slice::kEights) * kClusterBlocks,
+                    static_cast<unsigned>(form.tokens / form.tokens_per_scale));
+  launch_early("fixpoint cluster_kernel", {blocks, dim3(kThreads), 0, stream},
+               cluster_kernel<Statistic, T, Slice>, form, x, scales, codes);
+  return true;
 }
 
 template <class Statistic, class T>
 bool launch_cluster(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
                     cudaStream_t stream) {
-  constexpr int64_t kAtOnce = int64_t{kClusterBlocks} * kSliceLanes;
-  if (!form.is_per_channel || form.channels % 8 != 0 ||
-      form.tokens_per_scale > kManySliceRows * kAtOnce)
-    return false;
-  const dim3 blocks(blocks_for(form.channels, 8 * kSliceEights) * kClusterBlocks,
-                    static_cast<unsigned>(form.tokens / form.tokens_per_scale));
-  const auto kernel = form.tokens_per_scale <= kFewSliceRows * kAtOnce
-                          ? cluster_kernel<Statistic, T, kFewSliceRows>
-                          : cluster_kernel<Statistic, T, kManySliceRows>;
-  cuda::launch("fixpoint cluster_kernel", {blocks, dim3(kThreads), 0, stream}, kernel, form, x,
-               scales, codes);
-  return true;
+  return launch_slices<Statistic, T, Slice<4>>(form, x, scales, codes, stream) ||
+         launch_slices<Statistic, T, Slice<8>>(form, x, scales, codes, stream);
 }
 
 constexpr int kHeldEights = 8;  // of a thread
@@ -135,9 +125,9 @@ template <class Statistic, class T>
 __global__ void __launch_bounds__(kThreads)
     token_code_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
                       uint8_t* codes) {
-  __shared__ __align__(16) uint8_t shared[kThreads / 32][kWarpBytes];
   const int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32, columns = form.channels / 8;
+  wait_for_earlier_work();
   if (token >= form.tokens) return;
   Raw<T> raw[kHeldEights];
 #pragma unroll
@@ -145,32 +135,38 @@ __global__ void __launch_bounds__(kThreads)
     const int eight = lane + 32 * k;
     eight < columns ? raw[k].load(x + (token * columns + eight) * 8) : raw[k].clear();
   }
-  typename Statistic::Type sum = {};
+  ColumnSums<Statistic, T, 8> sums;
 #pragma unroll
-  for (int k = 0; k < kHeldEights; ++k) {
-    Octet v;
-    raw[k].get(v);
+  for (int k = 0; k < kHeldEights; ++k) sums.add(raw[k]);
+  typename Statistic::Type sum = sums.get(0);
 #pragma unroll
-    for (const float value : v) Statistic::add(sum, value);
-  }
-  const float scale = Statistic::scale(join_lanes<Statistic>(sum), form.channels);
-  if (lane == 0) write_scale(scales, form.scale_type, token, scale);
-  const Coder coder(form.bits);
-  const Packer packer = coder.packer(form.width);
-  const Divider by = coder.divider(stored_scale(form.scale_type, scale));
+  for (int i = 1; i < 8; ++i) Statistic::join(sum, sums.get(i));
+  const float own_scale = Statistic::scale(join_lanes<Statistic>(sum), form.channels),
+              scale = stored_scale(form.scale_type, own_scale);
+  if (lane == 0) write_scale(scales, form.scale_type, token, own_scale);
+  uint8_t* to = codes + (token * columns + lane) * form.width;
+  const auto write_all = [&](const auto& code) {
 #pragma unroll
-  for (int k = 0; k < kHeldEights; ++k) {
-    const int valid = min(32, columns - 32 * k);
-    if (valid <= 0) break;
-    Octet v;
-    raw[k].get(v);
-    coder.code(v, by);
-    uint8_t* to = codes + (token * columns + 32 * k) * form.width;
-    uint8_t* draft = matched(shared[threadIdx.x / 32], to);
-    put_bytes(draft + lane * form.width, packer.pack(v), form.width);
-    __syncwarp();
-    copy_bytes(to, draft, valid * form.width, lane, 32);
-    __syncwarp();
+    for (int k = 0; k < kHeldEights; ++k) {
+      if (lane + 32 * k >= columns) break;
+      Octet v;
+      raw[k].get(v);
+      write_codes(to + 32 * k * form.width, code(v), form.width);
+    }
+  };
+  if (sizeof(T) == 2 && form.bits > 1 && is_short(scale)) {
+    const ShortCoder coder(form.bits, form.width);
+    write_all([&, inverse = coder.inverse(scale)](Octet& v) {
+#pragma unroll
+      for (float& value : v) value = coder.place(value, inverse);
+      return coder.pack(v);
+    });
+  } else {
+    const AnyCoder any(form.bits, form.width);
+    write_all([&, by = any.coder.divider(scale)](Octet& v) {
+      any.coder.code(v, by);
+      return any.pack(v);
+    });
   }
 }
 
@@ -180,7 +176,7 @@ bool launch_tokens(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* c
   if (form.is_per_channel || form.tokens_per_scale != 1 || form.channels % 8 != 0 ||
       form.channels > 256 * kHeldEights)
     return false;
-  cuda::launch("fixpoint token_code_kernel",
+  launch_early("fixpoint token_code_kernel",
                {dim3(blocks_for(form.tokens, kThreads / 32)), dim3(kThreads), 0, stream},
                token_code_kernel<Statistic, T>, form, x, scales, codes);
   return true;

@@ -2,9 +2,8 @@
 // token's scale by one warp.
 #pragma once
 
+#include "early_launch.cuh"
 #include "scale_memory.cuh"
-
-#include <qtk/cuda/launch.hpp>
 
 #include <algorithm>
 
@@ -22,6 +21,56 @@ __device__ void load_numbers(const T* from, float (&v)[width]) {
   }
 }
 
+/// What a thread finds of `width` neighbouring columns.
+template <class Statistic, class T, int width>
+struct ColumnSums {
+  typename Statistic::Type sum[width] = {};
+
+  __device__ void add(const T* from) {
+    float v[width];
+    load_numbers(from, v);
+    add(v);
+  }
+  __device__ void add(const Raw<T>& raw) {
+    Octet v;
+    raw.get(v);
+    add(v);
+  }
+  __device__ typename Statistic::Type get(int i) const { return sum[i]; }
+
+ private:
+  __device__ void add(const float (&v)[width]) {
+#pragma unroll
+    for (int i = 0; i < width; ++i) Statistic::add(sum[i], v[i]);
+  }
+};
+
+/// Largest magnitudes of 16-bit numbers, two at a time: as unsigned numbers they have the order of
+/// their values.
+template <class T>
+struct PairMagnitudes {
+  unsigned most[4] = {};
+
+  __device__ void add(const T* from) {
+    Raw<T> raw;
+    raw.load(from);
+    add(raw);
+  }
+  __device__ void add(const Raw<T>& raw) {
+    const unsigned words[4] = {raw.at.x, raw.at.y, raw.at.z, raw.at.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) most[i] = __vmaxu2(most[i], words[i] & 0x7fff7fffU);
+  }
+  __device__ unsigned get(int i) const {
+    const auto bits = static_cast<uint16_t>(most[i / 2] >> (16 * (i % 2)));
+    return __float_as_uint(widen(*reinterpret_cast<const T*>(&bits))) & 0x7fffffffU;
+  }
+};
+template <>
+struct ColumnSums<LargestMagnitude, __nv_bfloat16, 8> : PairMagnitudes<__nv_bfloat16> {};
+template <>
+struct ColumnSums<LargestMagnitude, __half, 8> : PairMagnitudes<__half> {};
+
 constexpr int kColumnLanes = 32, kRowLanes = 8;
 
 /// Block (x, y, z): columns 32 width x on, part y of the rows of group z.
@@ -35,18 +84,15 @@ __global__ void __launch_bounds__(kColumnLanes* kRowLanes)
   const int64_t rows = form.tokens_per_scale, part = (rows + gridDim.y - 1) / gridDim.y;
   const int64_t begin = blockIdx.y * part, end = min(begin + part, rows);
   const T* group = x + blockIdx.z * rows * form.channels;
-  Sum sum[width] = {};
+  ColumnSums<Statistic, T, width> sums;
+  wait_for_earlier_work();
   if (column < form.channels) {
-#pragma unroll 4
-    for (int64_t row = begin + threadIdx.y; row < end; row += kRowLanes) {
-      float v[width];
-      load_numbers(group + row * form.channels + column, v);
-#pragma unroll
-      for (int i = 0; i < width; ++i) Statistic::add(sum[i], v[i]);
-    }
+#pragma unroll 8
+    for (int64_t row = begin + threadIdx.y; row < end; row += kRowLanes)
+      sums.add(group + row * form.channels + column);
   }
 #pragma unroll
-  for (int i = 0; i < width; ++i) shared[threadIdx.y][threadIdx.x * width + i] = sum[i];
+  for (int i = 0; i < width; ++i) shared[threadIdx.y][threadIdx.x * width + i] = sums.get(i);
   __syncthreads();
   const auto thread = static_cast<int>(threadIdx.y * kColumnLanes + threadIdx.x);
   const int first = static_cast<int>(blockIdx.x) * kColumnLanes * width;
@@ -66,6 +112,7 @@ __global__ void __launch_bounds__(256)
   using Sum = typename Statistic::Type;
   __shared__ Sum shared[8];
   Sum sum = {};
+  wait_for_earlier_work();
 #pragma unroll 4
   for (int64_t i = (static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x) * width; i < elements;
        i += static_cast<int64_t>(gridDim.x) * 256 * width) {
@@ -82,27 +129,33 @@ __global__ void __launch_bounds__(256)
   partial[blockIdx.x] = sum;
 }
 
+/// Lanes that join the partial results of a column.
+constexpr int kPartLanes = 16;
+
 /// Joins `parts` partial results of every column and writes the scales. Block (x, z): columns 32 x
 /// on of group z.
 template <class Statistic>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(32 * kPartLanes)
     finish_kernel(const __grid_constant__ CodeForm form, int columns, int parts,
                   const typename Statistic::Type* partial, uint8_t* scales) {
   using Sum = typename Statistic::Type;
-  __shared__ Sum shared[32][33];
+  __shared__ Sum shared[kPartLanes][32];
   const auto column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   Sum sum = {};
-  if (column < columns)
-    for (int part = static_cast<int>(threadIdx.y); part < parts; part += 32)
+  wait_for_earlier_work();
+  if (column < columns) {
+#pragma unroll 8
+    for (int part = static_cast<int>(threadIdx.y); part < parts; part += kPartLanes)
       Statistic::join(
           sum, partial[(static_cast<int64_t>(blockIdx.z) * parts + part) * columns + column]);
+  }
   shared[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
-  sum = join_lanes<Statistic>(shared[threadIdx.x][threadIdx.y]);
-  const auto joined = static_cast<int>(blockIdx.x * 32 + threadIdx.y);
-  if (threadIdx.x != 0 || joined >= columns) return;
+  if (threadIdx.y != 0 || column >= columns) return;
+#pragma unroll
+  for (int lane = 1; lane < kPartLanes; ++lane) Statistic::join(sum, shared[lane][threadIdx.x]);
   const int64_t count = form.tokens_per_scale * (form.is_per_channel ? 1 : form.channels);
-  write_scale(scales, form.scale_type, static_cast<int64_t>(blockIdx.z) * columns + joined,
+  write_scale(scales, form.scale_type, static_cast<int64_t>(blockIdx.z) * columns + column,
               Statistic::scale(sum, count));
 }
 
@@ -112,6 +165,7 @@ __global__ void __launch_bounds__(256)
     token_scale_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales) {
   const int64_t token = (static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  wait_for_earlier_work();
   if (token >= form.tokens) return;
   typename Statistic::Type sum = {};
 #pragma unroll 4
@@ -147,7 +201,7 @@ void launch_statistic(const CodeForm& form, const T* x, void* scratch, uint8_t* 
                       cudaStream_t stream) {
   auto* partial = static_cast<typename Statistic::Type*>(scratch);
   if (!form.is_per_channel && form.tokens_per_scale == 1) {
-    cuda::launch("fixpoint token_scale_kernel",
+    launch_early("fixpoint token_scale_kernel",
                  {dim3(blocks_for(form.tokens, 8)), dim3(256), 0, stream},
                  token_scale_kernel<Statistic, T, width>, form, x, scales);
     return;
@@ -156,15 +210,15 @@ void launch_statistic(const CodeForm& form, const T* x, void* scratch, uint8_t* 
   const auto groups = static_cast<unsigned>(form.tokens / form.tokens_per_scale);
   const int columns = form.is_per_channel ? form.channels : 1;
   if (form.is_per_channel)
-    cuda::launch("fixpoint column_part_kernel",
+    launch_early("fixpoint column_part_kernel",
                  {dim3(blocks_for(columns, kColumnLanes * width), parts, groups),
                   dim3(kColumnLanes, kRowLanes), 0, stream},
                  column_part_kernel<Statistic, T, width>, form, x, partial);
   else
-    cuda::launch("fixpoint tensor_part_kernel", {dim3(parts), dim3(256), 0, stream},
+    launch_early("fixpoint tensor_part_kernel", {dim3(parts), dim3(256), 0, stream},
                  tensor_part_kernel<Statistic, T, width>, form.tokens * form.channels, x, partial);
-  cuda::launch("fixpoint finish_kernel",
-               {dim3(blocks_for(columns, 32), 1, groups), dim3(32, 32), 0, stream},
+  launch_early("fixpoint finish_kernel",
+               {dim3(blocks_for(columns, 32), 1, groups), dim3(32, kPartLanes), 0, stream},
                finish_kernel<Statistic>, form, columns, static_cast<int>(parts), partial, scales);
 }
 

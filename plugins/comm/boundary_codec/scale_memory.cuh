@@ -87,6 +87,12 @@ __device__ typename Statistic::Type join_lanes(typename Statistic::Type sum, int
   return sum;
 }
 
+/// A quotient whose divisor may be near the ends of the exponent: not a part of the loops that
+/// divide by moderate ones. All by value, so that nothing of theirs moves to memory.
+inline __device__ __noinline__ float any_quotient(float dividend, float divisor) {
+  return __fdiv_rn(dividend, divisor);
+}
+
 /// u of eight values: x / s * H, cut to what codes hold.
 struct Coder {
   float half, inverse;  // powers of two
@@ -106,7 +112,7 @@ struct Coder {
   }
   __device__ float cut(float u) const { return fminf(fmaxf(-half, u), half - 1); }
   __device__ float code(float value, const Divider& by) const {
-    return cut(by.is_extreme ? __fmul_rn(by.any(value), half) : by.moderate(value));
+    return cut(by.is_extreme ? any_quotient(value, by.divisor) * half : by.moderate(value));
   }
   __device__ void code(Octet& v, const Divider (&by)[8], bool is_extreme) const {
     if (is_extreme) {

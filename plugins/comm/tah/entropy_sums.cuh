@@ -23,20 +23,22 @@ __device__ inline float to_unit(float magnitude) {
 struct EntropySums {
   float a = 0, w = 0;
 
-  __device__ void add(float value, float scale) { add(__fmaf_rn(fabsf(value), scale, kTiny)); }
+  __device__ void add(float value, float scale) {
+    add_magnitude(__fmaf_rn(fabsf(value), scale, kTiny));
+  }
   /// An operation less; zeros leave sums that are not finite.
-  __device__ void add_nonzero(float value, float scale) { add(__fmul_rn(fabsf(value), scale)); }
+  __device__ void add_nonzero(float value, float scale) {
+    add_magnitude(__fmul_rn(fabsf(value), scale));
+  }
+  __device__ void add_magnitude(float p) {
+    a += p;
+    w = __fmaf_rn(p, log2_of(p), w);
+  }
   __device__ void join(const EntropySums& other) { a += other.a, w += other.w; }
-  __device__ bool is_finite() const { return fabsf(w) < INFINITY; }
+  __device__ bool is_finite() const { return fabsf(w) < INFINITY && a < INFINITY; }
   /// As entropy() of allocation.cpp: 0 for zeros and NaN, NaN for infinity.
   __device__ float entropy(float largest) const {
     return largest == 0 || a != a ? 0.0F : log2_of(a) - __fdividef(w, a);
-  }
-
- private:
-  __device__ void add(float p) {
-    a += p;
-    w = __fmaf_rn(p, log2_of(p), w);
   }
 };
 

@@ -5,7 +5,12 @@
 #include "lane_kernels.hpp"
 #include "tile_registers.cuh"
 
+#include <boundary_codec/early_launch.cuh>
+
 namespace qtk::tah {
+
+using boundary::launch_early;
+using boundary::wait_for_earlier_work;
 
 constexpr int kLaneTile = 64;
 constexpr int kLaneThreads = 32 * kTokens;  // of a block: a warp for each token of a group of eight
@@ -57,27 +62,6 @@ __device__ inline void hadamard(float (&v)[kLaneTile], float scale) {
       }
 #pragma unroll
   for (float& value : v) value = __fmul_rn(value, scale);
-}
-
-/// Before the first access to memory of a kernel that launch_early() starts.
-__device__ inline void wait_for_earlier_work() {
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-}
-
-/// Starts a kernel while the one before it in the stream ends; the kernel itself waits for that.
-template <class... Parameters, class... Arguments>
-void launch_early(const char* name, const cuda::Grid& grid, void (*kernel)(Parameters...),
-                  Arguments... arguments) {
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid.blocks, config.blockDim = grid.threads;
-  config.dynamicSmemBytes = grid.shared_bytes, config.stream = grid.stream;
-  config.attrs = &attribute, config.numAttrs = 1;
-  cuda::check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
-  if (cuda::synchronises_launches()) cuda::check(cudaStreamSynchronize(grid.stream), name);
 }
 
 /// Blocks that are all in flight, each with one group of eight tokens after the other.

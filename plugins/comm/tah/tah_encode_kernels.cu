@@ -373,7 +373,8 @@ int most_channels(int tile) { return kMostThreads * (tile < 16 ? 8 : 16); }
 
 void launch_encode(const Plan& plan, const void* x, boundary::Number type, float* scores,
                    uint8_t* wire, void* stream) {
-  if (takes_lanes(plan)) return launch_lane_encode(plan, x, type, wire, stream);
+  if (takes_lanes(plan) && !rotates_all(plan))
+    return launch_lane_encode(plan, x, type, wire, stream);
   with_subject(type, plan.tile, [&](auto subject) {
     using T = typename decltype(subject)::Type;
     constexpr int kTile = decltype(subject)::kTile;

@@ -241,24 +241,42 @@ struct Grid {
 
   /// (most - zero) / levels, as IEEE division rounds it.
   __device__ static float step(float range, int bits) {
-    const float levels = static_cast<float>((1 << bits) - 1);
-    const boundary::Divider by(levels);
+    boundary::Divider by;
+    by.divisor = static_cast<float>((1 << bits) - 1);
+    // 1 / 15 for the usual four bits, without a division.
+    by.inverse = bits == 4 ? 1.0F / 15.0F : bits == 3 ? 1.0F / 7.0F : __frcp_rn(by.divisor);
     return range > 1e-27F ? by.moderate(range) : by.any(range);
   }
 
   __device__ Grid(const Plan& plan, float least, float most, int bits) {
-    if (plan.fits_stored) {
-      stored_zero = stored(least, -1, plan.is_half);
-      zero = stored_zero.value;
-      stored_scale = stored(step(__fsub_rn(most, zero), bits), 1, plan.is_half);
-      scale = stored_scale.value;
-    } else {
-      zero = least;
-      scale = step(__fsub_rn(most, zero), bits);
-      if (scale < 1e-30F) scale = 1e-30F;
-      stored_zero = stored(zero, 0, plan.is_half);
-      stored_scale = stored(scale, 0, plan.is_half);
-    }
+    if (plan.fits_stored)
+      fit(plan, least, most, bits);
+    else
+      fit_unrounded(plan, least, most, bits);
+  }
+  struct Fitting {};
+  /// Where it is known that the plan says so.
+  __device__ Grid(const Plan& plan, float least, float most, int bits, Fitting) {
+    fit(plan, least, most, bits);
+  }
+
+ private:
+  __device__ void fit(const Plan& plan, float least, float most, int bits) {
+    stored_zero = stored(least, -1, plan.is_half);
+    zero = stored_zero.value;
+    stored_scale = stored(step(__fsub_rn(most, zero), bits), 1, plan.is_half);
+    scale = stored_scale.value;
+    find_limits(plan);
+  }
+  __device__ void fit_unrounded(const Plan& plan, float least, float most, int bits) {
+    zero = least;
+    scale = step(__fsub_rn(most, zero), bits);
+    if (scale < 1e-30F) scale = 1e-30F;
+    stored_zero = stored(zero, 0, plan.is_half);
+    stored_scale = stored(scale, 0, plan.is_half);
+    find_limits(plan);
+  }
+  __device__ void find_limits(const Plan& plan) {
     const float limit = plan.is_half ? 65000.0F : 3e38F;
     is_cut = !(fabsf(zero) < limit && scale < limit);
   }
