@@ -174,11 +174,12 @@ def network_is_cut(scene, out, way):
 SHORT = ["dist.timeouts.operation_s=6", "dist.timeouts.rendezvous_s=6"]
 
 
-def by_hand(scene, out, ranks, port, overrides=((), ()), run_id="faults", layout=PIPELINE, qtk=()):
-    """Processes that a torchrun would have started, each with its own rank and overrides."""
+def by_hand(scene, out, ranks, port, overrides=((), ()), run_id="faults", layout=PIPELINE, qtk=(), environments=({}, {})):
+    """Processes that a torchrun would have started, each with its own rank, overrides and environment."""
     return [Process([*(qtk or [scene.qtk]), *scene.verb(layout, out, [*SHORT, *more])],
                     {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(i), "LOCAL_WORLD_SIZE": "2",
-                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": run_id})
+                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": run_id,
+                     **environments[i]})
             for i, (rank, more) in enumerate(zip(ranks, overrides))]
 
 
@@ -198,14 +199,43 @@ DIFFERENCES = [("comm.forward.use=fixpoint", "comm.forward"), ("optimizer.lr=2e-
 
 @fault("F9", "rank 1 has another {1}", DIFFERENCES, quick=1)
 def another_configuration(scene, out, override, key):
+    return refused(scene, out, key, overrides=((), (override,)))
+
+
+def refused(scene, out, key, **differences):
+    """Both ranks end before the first step and name the difference; how long it took."""
     began = time.monotonic()
-    runs = by_hand(scene, out, [0, 1], free_port(), overrides=((), (override,)))
+    runs = by_hand(scene, out, [0, 1], free_port(), **differences)
     codes = [run.finish() for run in runs]
     output = "\n".join(run.output for run in runs)
     require(all(code in (2, 3) for code in codes), f"exit codes {codes}, expected 2 or 3\n{output}")
     require(key in output, f"the difference is not named\n{output}")
     require_nothing_trained(out)
     return max(run.ended for run in runs) - began
+
+
+def changed_copy(library, folder):
+    """A library that works the same and has other bytes."""
+    folder.mkdir(parents=True)
+    copy = folder / library.name
+    copy.write_bytes(library.read_bytes() + b"\0")
+    copy.chmod(0o755)
+    return copy
+
+
+@fault("F9", "rank 1 has another build of qtk", quick=1)
+def another_build(scene, out):
+    libraries = pathlib.Path(scene.qtk).parent.parent / "lib"
+    changed = changed_copy(libraries / "libqtk.so", out / "other")
+    (changed.parent / "qtk").symlink_to(libraries / "qtk")  # the plugins are the same
+    return refused(scene, out, "qtk.build is", environments=({}, {"LD_LIBRARY_PATH": str(changed.parent)}))
+
+
+@fault("F9", "rank 1 has another build of a plugin", quick=1)
+def another_plugin(scene, out):
+    plugin = pathlib.Path(scene.qtk).parent.parent / "lib/qtk/plugins/quantizer/libqtk_quantizer_affine.so"
+    changed = changed_copy(plugin, out / "other/quantizer")
+    return refused(scene, out, "plugin quantizer affine is", environments=({}, {"QTK_PLUGIN_PATH": str(changed.parent.parent)}))
 
 
 @fault("F10", "both ranks say that they are rank {}", [(1,), (0,)], quick=1)
