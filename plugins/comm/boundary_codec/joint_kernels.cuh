@@ -13,24 +13,18 @@ constexpr int kThreads = 256;  // of a block
 
 constexpr int kClusterBlocks = 8;
 
-/// How a cluster divides its slice of 64 channels in all tokens of a group: each block has an
-/// eighth of the tokens, a thread eight channels of some of them. Slices of fewer channels would
-/// hold more tokens, but their codes would leave in pieces too small.
-/// @tparam rows  tokens of a thread
-template <int rows>
-struct Slice {
-  static constexpr int kEights = 8, kRows = rows;
-  static constexpr int kLanes = kThreads / kEights;  // tokens that a block has at once
-  static constexpr int64_t kTokens = int64_t{kClusterBlocks} * kLanes * rows;
-};
+constexpr int kSliceEights = 8;  // 64 channels: fewer leave in pieces too small
+constexpr int kSliceLanes = kThreads / kSliceEights;  // tokens that a block has at once
 
-/// The scales of a slice and its codes. Numbers stay in registers between the two.
-template <class Statistic, class T, class Slice>
+/// A cluster of blocks has the channels of a slice in all tokens of a group, a block an eighth of
+/// the tokens. Numbers stay in registers between the scales and the codes. `most_rows`: tokens of a
+/// thread.
+template <class Statistic, class T, int most_rows>
 __global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThreads)
     cluster_kernel(const __grid_constant__ CodeForm form, const T* x, uint8_t* scales,
                    uint8_t* codes) {
   using Sum = typename Statistic::Type;
-  constexpr int kEights = Slice::kEights, kRows = Slice::kRows, kChannels = 8 * kEights,
+  constexpr int kEights = kSliceEights, kRows = most_rows, kChannels = 8 * kEights,
                 kWarps = kThreads / 32;
   __shared__ Sum sums[kWarps][kChannels];
   __shared__ Sum block_sums[kChannels];
@@ -43,13 +37,13 @@ __global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThread
   const int64_t part = (form.tokens_per_scale + kClusterBlocks - 1) / kClusterBlocks;
   const int64_t begin = cluster.block_rank() * part, end = min(begin + part, form.tokens_per_scale);
   const bool has_channels = first_eight + eight < columns;
-  const int rows = has_channels
-                       ? static_cast<int>(max(end - begin - lane, int64_t{0}) + Slice::kLanes - 1) /
-                             Slice::kLanes
-                       : 0;
+  const int rows =
+      has_channels
+          ? static_cast<int>(max(end - begin - lane, int64_t{0}) + kSliceLanes - 1) / kSliceLanes
+          : 0;
   const int64_t first = (blockIdx.y * form.tokens_per_scale + begin + lane) * columns +
                         first_eight + eight,
-                step = static_cast<int64_t>(Slice::kLanes) * columns;
+                step = static_cast<int64_t>(kSliceLanes) * columns;
   wait_for_earlier_work();
   Raw<T> raw[kRows];
 #pragma unroll
@@ -99,23 +93,24 @@ __global__ void __cluster_dims__(kClusterBlocks, 1, 1) __launch_bounds__(kThread
 }
 
 /// @returns whether all tokens of a group fit in a cluster
-template <class Statistic, class T, class Slice>
+template <int most_rows, class Statistic, class T>
 bool launch_slices(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
                    cudaStream_t stream) {
-  if (!form.is_per_channel || form.channels % 8 != 0 || form.tokens_per_scale > Slice::kTokens)
+  constexpr int64_t kMostTokens = int64_t{kClusterBlocks} * kSliceLanes * most_rows;
+  if (!form.is_per_channel || form.channels % 8 != 0 || form.tokens_per_scale > kMostTokens)
     return false;
-  const dim3 blocks(blocks_for(form.channels, 8 * Slice::kEights) * kClusterBlocks,
+  const dim3 blocks(blocks_for(form.channels, 8 * kSliceEights) * kClusterBlocks,
                     static_cast<unsigned>(form.tokens / form.tokens_per_scale));
   launch_early("fixpoint cluster_kernel", {blocks, dim3(kThreads), 0, stream},
-               cluster_kernel<Statistic, T, Slice>, form, x, scales, codes);
+               cluster_kernel<Statistic, T, most_rows>, form, x, scales, codes);
   return true;
 }
 
 template <class Statistic, class T>
 bool launch_cluster(const CodeForm& form, const T* x, uint8_t* scales, uint8_t* codes,
                     cudaStream_t stream) {
-  return launch_slices<Statistic, T, Slice<4>>(form, x, scales, codes, stream) ||
-         launch_slices<Statistic, T, Slice<8>>(form, x, scales, codes, stream);
+  return launch_slices<4, Statistic>(form, x, scales, codes, stream) ||
+         launch_slices<8, Statistic>(form, x, scales, codes, stream);
 }
 
 constexpr int kHeldEights = 8;  // of a thread

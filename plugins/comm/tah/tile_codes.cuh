@@ -24,7 +24,8 @@ struct Coding {
 
 /// Numbers of a tile to codes times kSubnormal, not yet rounded. By a Reciprocal that is moderate,
 /// of quotients within the codes.
-__device__ inline void divide(boundary::Octet& v, float zero, const boundary::Reciprocal& by) {
+__device__ inline void make_quotients(boundary::Octet& v, float zero,
+                                      const boundary::Reciprocal& by) {
   // Less -0, a value of -0 becomes 0, whose f16 is the code 0.
   const float less = zero == 0 ? -0.0F : zero;
 #pragma unroll
@@ -44,7 +45,7 @@ __device__ void make_codes(const TileView<T>& tile, const Coding& coding,
   for (int k = 0; k < 8; ++k) {
     boundary::Octet v;
     tile.octet(k, v);
-    divide(v, coding.zero, by);
+    make_quotients(v, coding.zero, by);
     codes[k] = packer.pack(v);
   }
 }
@@ -157,7 +158,7 @@ __device__ void write_codes(const TileView<T>& tile, const Coding& coding) {
 __device__ inline unsigned eighth_codes(boundary::Octet& v, const Coding& coding) {
   const boundary::Reciprocal by(coding.divisor());
   if (!by.is_moderate || coding.is_limited) return any_codes(v, coding);
-  divide(v, coding.zero, by);
+  make_quotients(v, coding.zero, by);
   const unsigned codes = boundary::ShortPacker(coding.bits).pack(v);
   return (codes & 0xffffU) << (4 * coding.bits) | codes >> 16;
 }

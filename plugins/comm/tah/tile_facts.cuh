@@ -155,21 +155,9 @@ struct TeamTile {
     for (int i = 0; i < 8; ++i)
       if (8 * lane + i == pivot) v[i] = first;
     if (lane == 0) v[0] = at_pivot;
+    hadamard_eight(v);
 #pragma unroll
-    for (int width = 1; width < 8; width *= 2)
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-        if ((i & width) == 0) {
-          const float a = v[i], b = v[i + width];
-          v[i] = a + b, v[i + width] = a - b;
-        }
-#pragma unroll
-    for (int width = 1; width < kLanes; width *= 2)
-#pragma unroll
-      for (float& value : v) {
-        const float other = __shfl_xor_sync(kAll, value, width);
-        value = lane & width ? other - value : other + value;
-      }
+    for (int offset = 1; offset < kLanes; offset *= 2) hadamard_across(v, lane, offset, kAll);
 #pragma unroll
     for (float& value : v) value = __fmul_rn(value, scale);
   }

@@ -148,28 +148,36 @@ __device__ void swap_with_first(Runs<tile>& v, int lane, int pivot, unsigned mas
   if (lane == 0) v[0][0] = at_pivot;
 }
 
+/// The butterflies of widths 1, 2 and 4.
+__device__ inline void hadamard_eight(float (&v)[8]) {
+#pragma unroll
+  for (int width = 1; width < 8; width *= 2)
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      if ((i & width) == 0) {
+        const float a = v[i], b = v[i + width];
+        v[i] = a + b, v[i + width] = a - b;
+      }
+}
+
+/// A butterfly of numbers in lanes that are `offset` apart.
+__device__ inline void hadamard_across(float (&v)[8], int lane, int offset, unsigned mask) {
+  const bool is_upper = lane & offset;
+#pragma unroll
+  for (float& value : v) {
+    const float other = __shfl_xor_sync(mask, value, offset);
+    value = is_upper ? other - value : other + value;
+  }
+}
+
 /// v H_n / sqrt(n), in the order of the host's butterflies: widths from 1 up.
 template <int tile>
 __device__ void hadamard(Runs<tile>& v, int lane, float scale, unsigned mask) {
 #pragma unroll
-  for (auto& run : v)
-#pragma unroll
-    for (int width = 1; width < 8; width *= 2)
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-        if ((i & width) == 0) {
-          const float a = run[i], b = run[i + width];
-          run[i] = a + b, run[i + width] = a - b;
-        }
+  for (auto& run : v) hadamard_eight(run);
   join_lanes<Lanes<tile>::kCount>([&](int offset) {
-    const bool is_upper = lane & offset;
 #pragma unroll
-    for (auto& run : v)
-#pragma unroll
-      for (float& value : run) {
-        const float other = __shfl_xor_sync(mask, value, offset);
-        value = is_upper ? other - value : other + value;
-      }
+    for (auto& run : v) hadamard_across(run, lane, offset, mask);
   });
   if constexpr (Lanes<tile>::kRuns == 2) {
 #pragma unroll
